@@ -1,0 +1,4 @@
+//! Protocol codecs without I/O: bytes in, events out, bytes out. Nothing here may open, read or write a descriptor,
+//! read a clock or name Python.
+
+pub mod http1;

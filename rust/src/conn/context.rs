@@ -1,0 +1,209 @@
+//! What the connections of one worker share: settings, buffers, the queue of complete requests, the access log.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use crate::access_log::AccessLog;
+use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
+use crate::net::Peer;
+use crate::request_id::{ID_LEN, RequestIds, accept};
+use crate::time::{Millis, Now, monotonic_nanos, unix_nanos};
+use crate::trust::{Networks, Precedence, resolve};
+
+use super::{Request, Retired};
+
+/// Bytes read from a socket in one call: as much as one connection may take before the others have their turn. A
+/// 16 KiB body with its head fits whole.
+const SCRATCH: usize = 65_536;
+
+/// Requests kept for their next use; more only run at once when many threads are late.
+const POOL: usize = 256;
+
+/// How long an idle connection is left open when the worker drains, so that a client that was about to use it can:
+/// nginx's `keepalive_min_timeout` is for the same purpose. A compromise between lost requests and a quick stop.
+const DRAIN_IDLE: Millis = 500;
+
+/// What connections need to know of the configuration. Timeouts are milliseconds, sizes bytes.
+#[derive(Debug)]
+pub struct Settings {
+    /// Limits of a request.
+    pub limits: Limits,
+    /// For a head, from its first byte.
+    pub head_timeout: Millis,
+    /// Between two reads of a body.
+    pub body_timeout: Millis,
+    /// For the next request on a connection; 0 closes after each response.
+    pub keep_alive_timeout: Millis,
+    /// Between two writes of a response.
+    pub write_timeout: Millis,
+    /// Beyond it a buffered body goes to a file; a streamed one waits.
+    pub body_memory: usize,
+    /// Beyond it bodies go to files at once, and partial heads are refused.
+    pub max_buffered: usize,
+    /// Applications read bodies while they arrive.
+    pub stream_request_body: bool,
+    /// Where temporary files are made.
+    pub temp_dir: PathBuf,
+    /// Value of the Server header, or empty.
+    pub server_header: String,
+    /// Whose forwarding headers are believed.
+    pub trusted: Networks,
+    /// Which of their headers are read.
+    pub precedence: Precedence,
+}
+
+/// Shared by all connections of a worker; used by one thread at a time.
+#[derive(Debug)]
+pub struct Context {
+    /// The settings.
+    pub settings: Settings,
+    /// When this turn began.
+    pub now: Now,
+    /// Complete requests, in the order in which the application should see them.
+    pub ready: VecDeque<Box<Request>>,
+    /// Payloads that are no longer needed.
+    pub retired: Retired,
+    /// Bytes held for all connections.
+    pub buffered: usize,
+    /// The worker takes no new connections.
+    pub draining: bool,
+    /// Requests finished since the start.
+    pub finished: u64,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// Lines for the server log, to be taken by whoever can write it.
+    pub notices: Vec<String>,
+    pub(super) scratch: Vec<u8>,
+    pool: Vec<Box<Request>>,
+    ids: RequestIds,
+    date: DateCache,
+}
+
+impl Context {
+    /// A context with empty queues.
+    #[must_use]
+    pub fn new(settings: Settings, access_log: Option<AccessLog>) -> Self {
+        Self {
+            settings,
+            now: Now::read(),
+            ready: VecDeque::new(),
+            retired: Retired::new(),
+            buffered: 0,
+            draining: false,
+            finished: 0,
+            access_log,
+            notices: Vec::new(),
+            scratch: vec![0; SCRATCH],
+            pool: Vec::new(),
+            ids: RequestIds::new(),
+            date: DateCache::new(),
+        }
+    }
+
+    /// Adds a line for the server log; a flood of them is cut, as it says nothing more.
+    pub fn notice(&mut self, line: String) {
+        if self.notices.len() < 16 {
+            self.notices.push(line);
+        }
+    }
+
+    /// Ends a request: one line in the access log, and its memory goes to the next one.
+    pub fn finish(&mut self, request: Box<Request>) {
+        self.finished += 1;
+        if let Some(log) = &mut self.access_log {
+            // The end is read from the clock, as the turn that answers may have begun long before.
+            super::log_record::write(log, &request, monotonic_nanos());
+        }
+        self.give_back(request);
+    }
+
+    /// Bodies beyond this many bytes go to a file.
+    pub(super) fn body_memory(&self) -> usize {
+        if self.is_overloaded() {
+            0
+        } else {
+            self.settings.body_memory
+        }
+    }
+
+    /// Whether connections together hold as much as they may.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.buffered > self.settings.max_buffered
+    }
+
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.settings.keep_alive_timeout > 0
+    }
+
+    /// How long a connection may wait for its next request.
+    pub fn idle_timeout(&self) -> Millis {
+        if self.draining {
+            DRAIN_IDLE.min(self.settings.keep_alive_timeout)
+        } else {
+            self.settings.keep_alive_timeout
+        }
+    }
+
+    pub(super) fn take_request(&mut self) -> Box<Request> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&mut self, mut request: Box<Request>) {
+        if self.pool.len() < POOL {
+            request.recycle();
+            self.pool.push(request);
+        }
+    }
+
+    pub(super) fn write_refusal(&mut self, out: &mut Vec<u8>, refusal: &Refusal, is_head: bool) {
+        let date = self.date.get(unix_nanos() / 1_000_000_000);
+        write_refusal(
+            out,
+            refusal,
+            date,
+            self.settings.server_header.as_bytes(),
+            is_head,
+        );
+    }
+
+    /// Names the request and notes what trusted proxies say about it.
+    pub(super) fn identify(&mut self, request: &mut Request) {
+        if request.trusted {
+            let fields = || {
+                request.head.fields.iter().map(|field| {
+                    (
+                        field.name.of(&request.bytes),
+                        field.value.of(&request.bytes),
+                    )
+                })
+            };
+            let told = resolve(
+                &self.settings.trusted,
+                &request.peer.into(),
+                self.settings.precedence,
+                fields(),
+            );
+            let given = fields().find(|(name, _)| name.eq_ignore_ascii_case(b"x-request-id"));
+            if let Some(id) = given.and_then(|(_, id)| accept(id)) {
+                request.id.clear();
+                request.id.extend_from_slice(id);
+                request.forwarded = told.map(Box::new);
+                return;
+            }
+            request.forwarded = told.map(Box::new);
+        }
+        self.name(request);
+    }
+
+    /// Whether a peer's word about its clients is believed.
+    pub(super) fn trusts(&self, peer: Peer) -> bool {
+        self.settings.trusted.contains(&peer.into())
+    }
+
+    pub(super) fn name(&mut self, request: &mut Request) {
+        request.id.resize(ID_LEN, 0);
+        if let Some(id) = request.id.first_chunk_mut::<ID_LEN>() {
+            self.ids.next(id);
+        }
+    }
+}

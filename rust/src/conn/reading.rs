@@ -1,0 +1,432 @@
+//! The receiving half of a connection: heads, bodies, and the refusal of what is wrong with them.
+
+use std::sync::Arc;
+
+use crate::codec::http1::{
+    ChunkedDecoder, Framing, Head, Progress, Refusal, Scanned, Version, parse_head,
+};
+use crate::net::Transfer;
+
+use super::body::Store;
+use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Request, Step};
+
+/// How long a closing connection waits for the client to read the last answer; nginx's `lingering_timeout` is 5 s.
+pub(super) const LINGER: u64 = 5_000;
+
+const TRUNCATED_HEAD: Refusal = Refusal::new(400, "The request head was cut short.");
+const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut short.");
+const OVERLOADED: Refusal = Refusal::new(503, "The server has no memory left for this request.");
+const NO_ROOM: Refusal = Refusal::new(503, "The server has no room to store the request body.");
+
+/// A body being received.
+#[derive(Debug)]
+pub(super) struct Intake {
+    decoder: Decoder,
+    store: Store,
+    /// Where the bytes go instead when the application reads while they arrive.
+    pub(super) pipe: Option<Arc<BodyPipe>>,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Length(u64),
+    Chunked(Box<ChunkedDecoder>),
+}
+
+/// How feeding some bytes to an intake ended.
+enum Fed {
+    /// All bytes are used and more are needed.
+    Hungry,
+    /// The body is complete, after so many bytes.
+    Complete(usize),
+}
+
+impl Intake {
+    fn new(request: &Request, context: &Context) -> Self {
+        let (decoder, expected) = match request.head.framing {
+            Framing::Length(length) => (Decoder::Length(length), length),
+            _ => (
+                Decoder::Chunked(Box::new(ChunkedDecoder::new(&context.settings.limits))),
+                0,
+            ),
+        };
+        Self {
+            decoder,
+            store: Store::new(expected, context.body_memory().min(65_536)),
+            pipe: None,
+        }
+    }
+
+    pub(super) fn in_memory(&self) -> usize {
+        self.store.in_memory() + self.pipe.as_ref().map_or(0, |pipe| pipe.held())
+    }
+
+    fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Result<Fed, Refusal> {
+        let mut trouble = None;
+        let bound = context.body_memory();
+        let (store, pipe) = (&mut self.store, self.pipe.as_deref());
+        let mut sink = |data: &[u8]| match pipe {
+            Some(pipe) => pipe.push(data),
+            None => {
+                if trouble.is_none() {
+                    trouble = store.append(data, bound, &context.settings.temp_dir).err();
+                }
+            }
+        };
+        let fed = match &mut self.decoder {
+            Decoder::Length(left) => {
+                let count = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                sink(&bytes[..count]);
+                *left -= count as u64;
+                if *left == 0 {
+                    Fed::Complete(count)
+                } else {
+                    Fed::Hungry
+                }
+            }
+            Decoder::Chunked(decoder) => {
+                let progress = decoder.decode(bytes, &mut sink)?;
+                if progress.finished {
+                    Fed::Complete(progress.consumed)
+                } else {
+                    Fed::Hungry
+                }
+            }
+        };
+        match trouble {
+            None => Ok(fed),
+            Some(error) => {
+                context.notice(format!(
+                    "cannot store a request body in {}: {error}",
+                    context.settings.temp_dir.display()
+                ));
+                Err(NO_ROOM)
+            }
+        }
+    }
+}
+
+impl Conn {
+    pub(super) fn step_head(&mut self, context: &mut Context) -> Step {
+        if self.unseen {
+            self.unseen = false;
+            let held = std::mem::take(&mut self.input);
+            return match self.parse(&held, context) {
+                Step::Wait => {
+                    self.start_head_deadline(context);
+                    self.keep_partial(held, context)
+                }
+                step => step,
+            };
+        }
+        if !self.readable {
+            return Step::Wait;
+        }
+        let mut scratch = std::mem::take(&mut context.scratch);
+        let step = match self.receive(&mut scratch) {
+            Transfer::Blocked => Step::Wait,
+            Transfer::Broken(_) => Step::Close,
+            Transfer::Done(0) if self.input.is_empty() => Step::Close,
+            Transfer::Done(0) => {
+                self.refuse(&TRUNCATED_HEAD, context);
+                Step::Again
+            }
+            Transfer::Done(count) if self.input.is_empty() => {
+                let bytes = &scratch[..count];
+                match self.parse(bytes, context) {
+                    Step::Wait => {
+                        self.start_head_deadline(context);
+                        self.keep_partial(bytes.to_vec(), context)
+                    }
+                    step => step,
+                }
+            }
+            Transfer::Done(count) => {
+                let mut held = std::mem::take(&mut self.input);
+                held.extend_from_slice(&scratch[..count]);
+                match self.parse(&held, context) {
+                    Step::Wait => self.keep_partial(held, context),
+                    step => step,
+                }
+            }
+        };
+        context.scratch = scratch;
+        step
+    }
+
+    /// The deadline counts from the first byte of a head, and is not moved by later ones.
+    fn start_head_deadline(&mut self, context: &Context) {
+        let limit = context.now.millis + context.settings.head_timeout;
+        self.deadline = if self.served == 0 {
+            self.deadline.min(limit)
+        } else {
+            limit
+        };
+    }
+
+    /// Keeps the beginning of a head until more arrives.
+    fn keep_partial(&mut self, bytes: Vec<u8>, context: &mut Context) -> Step {
+        if context.is_overloaded() {
+            self.refuse(&OVERLOADED, context);
+            return Step::Again;
+        }
+        self.input = bytes;
+        if self.readable {
+            Step::Again
+        } else {
+            Step::Wait
+        }
+    }
+
+    /// Looks for a complete head in `bytes`. `Wait` means that more are needed, and that the caller keeps them.
+    fn parse(&mut self, bytes: &[u8], context: &mut Context) -> Step {
+        let mut request = context.take_request();
+        match parse_head(
+            bytes,
+            &mut self.scanned,
+            &context.settings.limits,
+            &mut request.head,
+        ) {
+            Ok(Progress::Partial) => {
+                context.give_back(request);
+                Step::Wait
+            }
+            Ok(Progress::Complete) => {
+                self.scanned = Scanned::default();
+                let (head, rest) = bytes.split_at(request.head.len);
+                request.bytes.extend_from_slice(head);
+                self.admit(request, rest, context);
+                Step::Again
+            }
+            Err(refusal) => {
+                self.scanned = Scanned::default();
+                context.give_back(request);
+                self.refuse(&refusal, context);
+                Step::Again
+            }
+        }
+    }
+
+    /// Takes a request whose head is complete; `rest` is what arrived behind the head.
+    fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
+        request.conn = self.id;
+        request.peer = self.peer;
+        request.listener = self.listener;
+        request.trusted = self.trusted;
+        request.started = context.now.nanos;
+        context.identify(&mut request);
+        self.keep_alive = request.head.keep_alive && context.keeps_alive();
+        self.linger = false;
+        self.served += 1;
+        if matches!(request.head.framing, Framing::None | Framing::Length(0)) {
+            self.keep_rest(rest);
+            self.dispatch(request, context);
+        } else if context.settings.stream_request_body {
+            self.open_pipe(request, rest, context);
+        } else {
+            self.buffer_body(request, rest, context);
+        }
+    }
+
+    fn buffer_body(&mut self, request: Box<Request>, rest: &[u8], context: &mut Context) {
+        let mut intake = Box::new(Intake::new(&request, context));
+        match intake.feed(rest, context) {
+            Ok(Fed::Complete(used)) => {
+                let mut request = request;
+                request.body = intake.store.into_body();
+                self.keep_rest(&rest[used..]);
+                self.dispatch(request, context);
+            }
+            Ok(Fed::Hungry) => {
+                if request.head.expect_continue && rest.is_empty() {
+                    self.send_continue(context);
+                }
+                self.intake = Some(intake);
+                self.request = Some(request);
+                self.phase = Phase::Body;
+                self.deadline = context.now.millis + context.settings.body_timeout;
+            }
+            Err(refusal) => {
+                self.request = Some(request);
+                self.refuse(&refusal, context);
+            }
+        }
+    }
+
+    fn open_pipe(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
+        let mut intake = Box::new(Intake::new(&request, context));
+        let expects = request.head.expect_continue
+            && rest.is_empty()
+            && request.head.version == Version::Http11;
+        let pipe = Arc::new(BodyPipe::new(context.settings.body_memory.max(1), expects));
+        intake.pipe = Some(Arc::clone(&pipe));
+        match intake.feed(rest, context) {
+            Ok(Fed::Complete(used)) => {
+                pipe.finish();
+                self.keep_rest(&rest[used..]);
+            }
+            Ok(Fed::Hungry) => self.intake = Some(intake),
+            Err(refusal) => {
+                self.request = Some(request);
+                self.refuse(&refusal, context);
+                return;
+            }
+        }
+        request.body = Body::Pipe(pipe);
+        self.dispatch(request, context);
+        if self.intake.is_some() {
+            self.deadline = context.now.millis + context.settings.body_timeout;
+        }
+    }
+
+    fn dispatch(&mut self, request: Box<Request>, context: &mut Context) {
+        self.phase = Phase::App;
+        self.deadline = super::NEVER;
+        context.ready.push_back(request);
+    }
+
+    pub(super) fn step_body(&mut self, context: &mut Context) -> Step {
+        let Some(mut intake) = self.intake.take() else {
+            return Step::Close;
+        };
+        if !self.readable {
+            self.intake = Some(intake);
+            return Step::Wait;
+        }
+        let mut scratch = std::mem::take(&mut context.scratch);
+        let step = match self.receive(&mut scratch) {
+            Transfer::Blocked => {
+                self.intake = Some(intake);
+                Step::Wait
+            }
+            Transfer::Broken(_) => Step::Close,
+            Transfer::Done(0) => {
+                self.refuse(&TRUNCATED_BODY, context);
+                Step::Again
+            }
+            Transfer::Done(count) => {
+                self.deadline = context.now.millis + context.settings.body_timeout;
+                match intake.feed(&scratch[..count], context) {
+                    Ok(Fed::Hungry) => self.intake = Some(intake),
+                    Ok(Fed::Complete(used)) => {
+                        self.keep_rest(&scratch[used..count]);
+                        if let Some(mut request) = self.request.take() {
+                            request.body = intake.store.into_body();
+                            self.dispatch(request, context);
+                        }
+                    }
+                    Err(refusal) => self.refuse(&refusal, context),
+                }
+                Step::Again
+            }
+        };
+        context.scratch = scratch;
+        step
+    }
+
+    /// Receives a streamed body while the application runs, as long as there is room for it.
+    pub(super) fn step_app(&mut self, context: &mut Context) -> Step {
+        let Some(mut intake) = self.intake.take() else {
+            return Step::Wait;
+        };
+        let Some(pipe) = intake.pipe.clone() else {
+            return Step::Wait;
+        };
+        if !self.readable || !pipe.has_room() {
+            self.intake = Some(intake);
+            // A full pipe waits for the application, not for the client.
+            let waits_for_client = pipe.has_room();
+            if !waits_for_client && self.output.is_empty() {
+                self.deadline = super::NEVER;
+            }
+            return Step::Wait;
+        }
+        let mut scratch = std::mem::take(&mut context.scratch);
+        let step = match self.receive(&mut scratch) {
+            Transfer::Blocked => {
+                self.intake = Some(intake);
+                Step::Wait
+            }
+            Transfer::Done(0) | Transfer::Broken(_) => {
+                self.intake = Some(intake);
+                self.fail_pipe(BodyFault::Disconnected);
+                Step::Wait
+            }
+            Transfer::Done(count) => {
+                self.deadline = context.now.millis + context.settings.body_timeout;
+                match intake.feed(&scratch[..count], context) {
+                    Ok(Fed::Hungry) => self.intake = Some(intake),
+                    Ok(Fed::Complete(used)) => {
+                        pipe.finish();
+                        self.deadline = super::NEVER;
+                        self.keep_rest(&scratch[used..count]);
+                    }
+                    Err(refusal) => {
+                        self.intake = Some(intake);
+                        self.fail_pipe(BodyFault::Invalid(refusal.reason));
+                    }
+                }
+                Step::Again
+            }
+        };
+        context.scratch = scratch;
+        step
+    }
+
+    pub(super) fn step_linger(&mut self, context: &mut Context) -> Step {
+        if !self.readable {
+            return Step::Wait;
+        }
+        match self.receive(&mut context.scratch) {
+            Transfer::Blocked => Step::Wait,
+            Transfer::Broken(_) | Transfer::Done(0) => Step::Close,
+            Transfer::Done(_) => Step::Again,
+        }
+    }
+
+    /// Answers a request that never reaches the application. RFC 9112 9.6: the answer is the last on this connection.
+    pub(super) fn refuse(&mut self, refusal: &Refusal, context: &mut Context) {
+        let mut request = self
+            .request
+            .take()
+            .unwrap_or_else(|| self.unread_request(context));
+        let mut answer = Vec::new();
+        context.write_refusal(&mut answer, refusal, request.is_head());
+        self.send(&answer, None, context);
+        request.status = refusal.status;
+        self.request = Some(request);
+        self.intake = None;
+        self.input = Vec::new();
+        self.unseen = false;
+        self.keep_alive = false;
+        self.linger = true;
+        self.phase = Phase::Answered;
+        self.deadline = context.now.millis + context.settings.write_timeout;
+    }
+
+    /// What the log can say of a request whose head could not be read.
+    fn unread_request(&self, context: &mut Context) -> Box<Request> {
+        let mut request = context.take_request();
+        request.head = Head::default();
+        request.peer = self.peer;
+        request.listener = self.listener;
+        request.conn = self.id;
+        request.started = context.now.nanos;
+        context.name(&mut request);
+        request
+    }
+
+    /// RFC 9110 10.1.1: sent when the body is first wanted.
+    pub fn send_continue(&mut self, context: &mut Context) {
+        self.send(b"HTTP/1.1 100 Continue\r\n\r\n", None, context);
+    }
+
+    fn keep_rest(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.input = rest.to_vec();
+            self.unseen = true;
+        }
+    }
+}

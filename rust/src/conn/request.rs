@@ -1,0 +1,91 @@
+//! One request from its head to the line in the access log. Requests are recycled, so that a steady state allocates nothing.
+
+use crate::codec::http1::Head;
+use crate::net::Peer;
+use crate::trust::Forwarded;
+
+use super::Body;
+
+/// Names one connection of one worker: its place and the generation of that place.
+pub type ConnId = u64;
+
+/// A request and what became of it.
+#[derive(Debug)]
+pub struct Request {
+    /// The connection it came on.
+    pub conn: ConnId,
+    /// Who sent it.
+    pub peer: Peer,
+    /// The index of the listener it came through.
+    pub listener: usize,
+    /// The raw bytes of the head, which `head` points into.
+    pub bytes: Vec<u8>,
+    /// Where the parts of the head are.
+    pub head: Head,
+    /// The body.
+    pub body: Body,
+    /// What trusted proxies say about the client.
+    pub forwarded: Option<Box<Forwarded>>,
+    /// The peer is one of the trusted networks.
+    pub trusted: bool,
+    /// Names the request in logs and on error pages: made here, or taken over from a trusted peer.
+    pub id: Vec<u8>,
+    /// When its head was complete, in monotonic nanoseconds.
+    pub started: u64,
+    /// Status of the response, 0 while there is none.
+    pub status: u16,
+    /// Bytes of the response body that were handed over for sending.
+    pub body_sent: u64,
+    /// The response's head, kept only if the access log asks for response headers.
+    pub response_head: Vec<u8>,
+    /// Values from the environ that the access log asks for.
+    pub environ: Vec<(String, Vec<u8>)>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            conn: 0,
+            peer: Peer::Unix,
+            listener: 0,
+            bytes: Vec::with_capacity(512),
+            head: Head::default(),
+            body: Body::Empty,
+            forwarded: None,
+            trusted: false,
+            id: Vec::with_capacity(32),
+            started: 0,
+            status: 0,
+            body_sent: 0,
+            response_head: Vec::new(),
+            environ: Vec::new(),
+        }
+    }
+}
+
+impl Request {
+    /// The method, as it was sent.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.head.method.of(&self.bytes)
+    }
+
+    /// Whether the response must come without a body.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.method() == b"HEAD"
+    }
+
+    /// Makes the request ready for its next use.
+    pub fn recycle(&mut self) {
+        self.bytes.clear();
+        self.body = Body::Empty;
+        self.forwarded = None;
+        self.status = 0;
+        self.body_sent = 0;
+        self.response_head.clear();
+        self.environ.clear();
+        // An unusually large request must not keep its memory for ever.
+        self.bytes.shrink_to(4_096);
+    }
+}

@@ -1,0 +1,214 @@
+//! The sending half of a connection: what the application answers, written at once where the socket takes it.
+
+use std::fs::File;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::codec::http1::Refusal;
+use crate::net::Transfer;
+
+use super::outbox::Flush;
+use super::reading::LINGER;
+use super::{Conn, Context, Flow, NEVER, Payload, Phase, Request, Segment, Step, Verdict};
+
+/// What follows some copied bytes.
+pub enum Part {
+    /// Bytes held by reference.
+    Shared(Box<dyn Payload>),
+    /// A part of a file, which need not be positioned.
+    File {
+        /// The open file.
+        file: File,
+        /// Where the part begins.
+        offset: u64,
+        /// How long it is.
+        length: u64,
+    },
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Shared(_) => "Shared",
+            Self::File { .. } => "File",
+        })
+    }
+}
+
+impl Conn {
+    /// Sends `bytes` and then `part`. What the socket does not take now is kept in order.
+    ///
+    /// A broken connection is noticed at the next flush or by the poller; until then what is sent is queued.
+    pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) {
+        if self.output.is_empty() {
+            match part {
+                None => self.send_first(bytes),
+                Some(Part::Shared(payload)) => self.send_both(bytes, payload, context),
+                Some(file @ Part::File { .. }) => {
+                    self.output.push_copy(bytes);
+                    self.queue(file, context);
+                    let _ = self.flush(context);
+                }
+            }
+        } else {
+            self.output.push_copy(bytes);
+            if let Some(part) = part {
+                self.queue(part, context);
+            }
+            let _ = self.flush(context);
+        }
+        if !self.output.is_empty() {
+            self.deadline = context.now.millis + context.settings.write_timeout;
+        }
+        self.report_flow();
+    }
+
+    fn send_first(&mut self, bytes: &[u8]) {
+        let sent = if let Transfer::Done(count) = self.stream.send(bytes) {
+            count
+        } else {
+            0
+        };
+        self.output.push_copy(&bytes[sent..]);
+    }
+
+    fn send_both(&mut self, bytes: &[u8], payload: Box<dyn Payload>, context: &mut Context) {
+        let body = (*payload).as_ref();
+        let runs = [IoSlice::new(bytes), IoSlice::new(body)];
+        let sent = if let Transfer::Done(count) = self.stream.send_runs(&runs) {
+            count
+        } else {
+            0
+        };
+        self.output.push_copy(&bytes[sent.min(bytes.len())..]);
+        let at = sent.saturating_sub(bytes.len());
+        self.output
+            .push(Segment::Shared(payload, at), &mut context.retired);
+    }
+
+    fn queue(&mut self, part: Part, context: &mut Context) {
+        let segment = match part {
+            Part::Shared(payload) => Segment::Shared(payload, 0),
+            Part::File {
+                file,
+                offset,
+                length,
+            } => Segment::File {
+                file,
+                offset,
+                remaining: length,
+            },
+        };
+        self.output.push(segment, &mut context.retired);
+    }
+
+    /// Writes what waits; called when the socket takes more.
+    pub fn flush(&mut self, context: &mut Context) -> Verdict {
+        if self.output.is_empty() {
+            return Verdict::Keep;
+        }
+        let mut written = 0;
+        let flush = self
+            .output
+            .flush(&self.stream, &mut context.retired, &mut written);
+        if written > 0 {
+            self.deadline = match flush {
+                Flush::Blocked => context.now.millis + context.settings.write_timeout,
+                _ if self.phase == Phase::App && self.intake.is_some() => {
+                    context.now.millis + context.settings.body_timeout
+                }
+                _ => NEVER,
+            };
+            self.report_flow();
+        }
+        if flush == Flush::Broken {
+            Verdict::Close
+        } else {
+            Verdict::Keep
+        }
+    }
+
+    /// Lets the thread in the application see how much is unsent.
+    pub fn attach_flow(&mut self, flow: Arc<Flow>) {
+        self.flow = Some(flow);
+        self.report_flow();
+    }
+
+    fn report_flow(&self) {
+        if let Some(flow) = &self.flow {
+            flow.set_queued(self.output.in_memory());
+        }
+    }
+
+    /// The application's response is complete: all of it was given to `send`.
+    pub fn answer(
+        &mut self,
+        request: Box<Request>,
+        keep_alive: bool,
+        context: &mut Context,
+    ) -> Verdict {
+        self.flow = None;
+        self.request = Some(request);
+        self.keep_alive &= keep_alive;
+        if self.intake.take().is_some() {
+            // The client still sends a body that nobody reads.
+            self.keep_alive = false;
+            self.linger = true;
+        }
+        self.phase = Phase::Answered;
+        self.pump(context)
+    }
+
+    /// Refuses a request that was dispatched already.
+    pub fn refuse_request(
+        &mut self,
+        request: Box<Request>,
+        refusal: &Refusal,
+        context: &mut Context,
+    ) -> Verdict {
+        self.request = Some(request);
+        self.refuse(refusal, context);
+        self.pump(context)
+    }
+
+    /// Bytes that arrive for a streamed body are wanted again.
+    pub fn resume_body(&mut self, context: &mut Context) -> Verdict {
+        if self.intake.is_some() {
+            self.deadline = context.now.millis + context.settings.body_timeout;
+        }
+        self.pump(context)
+    }
+
+    pub(super) fn step_answered(&mut self, context: &mut Context) -> Step {
+        if !self.output.is_empty() {
+            if self.flush(context) == Verdict::Close {
+                return Step::Close;
+            }
+            if !self.output.is_empty() {
+                return Step::Wait;
+            }
+        }
+        if let Some(request) = self.request.take() {
+            context.finish(request);
+        }
+        if self.keep_alive && !self.ended {
+            self.phase = Phase::Head;
+            self.deadline = context.now.millis + context.idle_timeout();
+            return Step::Again;
+        }
+        if self.keep_alive && (self.unseen || self.readable) {
+            // The client has closed its writing side; requests it sent before that are still answered.
+            self.phase = Phase::Head;
+            return Step::Again;
+        }
+        if self.linger || self.unseen || self.readable {
+            self.stream.finish_writing();
+            self.input = Vec::new();
+            self.unseen = false;
+            self.phase = Phase::Linger;
+            self.deadline = context.now.millis + LINGER;
+            return Step::Again;
+        }
+        Step::Close
+    }
+}

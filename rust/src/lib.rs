@@ -1,0 +1,30 @@
+//! The data plane of Hostler: what happens per byte and per request.
+
+pub mod access_log;
+pub mod codec;
+pub mod conn;
+pub mod net;
+pub mod reactor;
+pub mod request_id;
+pub mod time;
+pub mod trust;
+pub mod worker;
+
+#[cfg(feature = "python")]
+mod python;
+
+/// The extension module; `hostler.engine` is the only one that imports it. Safe without a GIL: all state is behind locks or atomics.
+#[cfg(feature = "python")]
+#[pyo3::pymodule(gil_used = false)]
+mod _engine {
+    #[pymodule_export]
+    use crate::python::{
+        BodyInput, Engine, FileWrapper, StartResponse, check_access_log_format,
+        check_trusted_network,
+    };
+
+    /// The version of the extension, which is that of the package.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "a Python name")]
+    const version: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,7 @@
+//! Sockets: accepting from listeners, and non-blocking bytes in and out of connections.
+
+mod listener;
+mod stream;
+
+pub use listener::{Accepted, Listener, ListenerKind};
+pub use stream::{Peer, Stream, Transfer};

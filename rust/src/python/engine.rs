@@ -1,0 +1,210 @@
+//! `hostler._engine.Engine`: one worker's engine with a WSGI application.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::conn::Context;
+use crate::worker::{Command, Crew, Followed, Mailbox, Pause, Worker};
+
+use super::settings::{EngineSettings, ListenerSettings};
+use super::shared::{Handle, Shared};
+use super::wsgi::{EnvironBuilder, log_error, serve, warn};
+
+/// An engine, ready to run.
+#[pyclass(frozen, module = "hostler._engine")]
+pub struct Engine {
+    shared: Handle,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        settings: EngineSettings,
+        listeners: Vec<ListenerSettings>,
+        application: Py<PyAny>,
+        hooks: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let listeners = listeners
+            .into_iter()
+            .map(ListenerSettings::build)
+            .collect::<PyResult<Vec<_>>>()?;
+        let environ = EnvironBuilder::new(py, &settings, &listeners)?;
+        let access_log = settings.open_access_log()?;
+        let needs = access_log
+            .as_ref()
+            .map(|log| log.format().needs().clone())
+            .unwrap_or_default();
+        let context = Context::new(settings.for_connections()?, access_log);
+        let worker = Worker::new(context, settings.for_worker()?, listeners)?;
+        let mailbox = Mailbox::new(worker.waker());
+        let shared = Shared {
+            mailbox,
+            crew: Crew::new(worker, settings.threads.max(1)),
+            application,
+            hooks,
+            environ: Mutex::new(environ),
+            response_buffer: settings.response_buffer,
+            server_header: settings.server_header.into_bytes(),
+            draining: AtomicBool::new(false),
+            max_requests: settings.max_requests,
+            requests: AtomicU64::new(0),
+            logged_environ: needs.environ,
+            logs_response_headers: needs.response_headers,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Serves until the worker is drained or stopped. To be called once, from the main thread.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(engine) = self.shared.crew.try_engine() else {
+            return Err(PyRuntimeError::new_err("this engine is running already"));
+        };
+        self.grow(py);
+        self.lead(py, engine, true)?;
+        self.serve_until_finished(py, true)
+    }
+
+    /// Serves beside the main thread; to be called from a thread that `start_thread` of the hooks has started.
+    fn follow(&self, py: Python<'_>) -> PyResult<()> {
+        self.serve_until_finished(py, false)
+    }
+
+    /// Takes no new connections, finishes what has begun, then makes `run` return. Any thread.
+    fn drain(&self) {
+        self.shared.order(Command::Drain);
+    }
+
+    /// Closes all connections and makes `run` return. Any thread.
+    fn stop(&self) {
+        self.shared.order(Command::Stop);
+    }
+
+    /// Closes and opens the access log's file anew. Any thread.
+    fn reopen_logs(&self) {
+        self.shared.order(Command::ReopenLogs);
+    }
+}
+
+impl Engine {
+    fn serve_until_finished(&self, py: Python<'_>, is_main: bool) -> PyResult<()> {
+        let crew = &self.shared.crew;
+        loop {
+            match py.detach(|| crew.follow(is_main)) {
+                Followed::Finished => return Ok(()),
+                Followed::HandleSignals => py.check_signals()?,
+                Followed::Lead => {
+                    if let Some(engine) = crew.try_engine() {
+                        self.grow(py);
+                        self.lead(py, engine, is_main)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leads until the work is over or a call ran late.
+    fn lead<'crew>(
+        &'crew self,
+        py: Python<'_>,
+        engine: MutexGuard<'crew, Worker>,
+        is_main: bool,
+    ) -> PyResult<()> {
+        let shared = &self.shared;
+        let mut engine = engine;
+        loop {
+            shared.mailbox.empty_into(&mut engine);
+            if engine.has_work() {
+                self.see_to_work(py, &mut engine, is_main)?;
+            }
+            if let Some(request) = engine.next_request() {
+                self.count(py);
+                match serve(py, shared, engine, request) {
+                    Some(retaken) => engine = retaken,
+                    None => return Ok(()),
+                }
+                continue;
+            }
+            if engine.is_finished() {
+                engine.flush_log();
+                drop(engine);
+                shared.crew.finish();
+                return Ok(());
+            }
+            let worker: &mut Worker = &mut engine;
+            py.detach(|| poll(worker, &shared.mailbox))?;
+            shared
+                .draining
+                .store(engine.context.draining, Ordering::Relaxed);
+        }
+    }
+
+    /// What has to be done with the interpreter beside requests.
+    fn see_to_work(&self, py: Python<'_>, engine: &mut Worker, is_main: bool) -> PyResult<()> {
+        engine.context.retired.clear();
+        for line in std::mem::take(&mut engine.context.notices) {
+            log_error(py, &self.shared, &line);
+        }
+        if engine.take_orders().foreign_signal {
+            if is_main {
+                py.check_signals()?;
+            } else {
+                self.shared.crew.signal_main();
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts one more thread if none is idle and more are allowed.
+    fn grow(&self, py: Python<'_>) {
+        if self.shared.crew.claim_thread() {
+            if let Err(error) = self
+                .shared
+                .hooks
+                .bind(py)
+                .call_method0(intern!(py, "start_thread"))
+            {
+                self.shared.crew.return_claim();
+                warn(
+                    py,
+                    &self.shared,
+                    &format!("cannot start a thread, going on with those there are: {error}"),
+                );
+            }
+        }
+    }
+
+    /// Counts a request; asks for a replacement when this worker has served its number.
+    fn count(&self, py: Python<'_>) {
+        let limit = self.shared.max_requests;
+        if limit > 0 && self.shared.requests.fetch_add(1, Ordering::Relaxed) + 1 == limit {
+            if let Err(error) = self
+                .shared
+                .hooks
+                .bind(py)
+                .call_method0(intern!(py, "recycle"))
+            {
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+}
+
+/// Turns the engine until there is something for the interpreter to do. Without the GIL.
+fn poll(worker: &mut Worker, mailbox: &Mailbox) -> io::Result<()> {
+    loop {
+        worker.turn(Pause::ForRequests)?;
+        mailbox.empty_into(worker);
+        if worker.has_work() || worker.is_finished() {
+            return Ok(());
+        }
+    }
+}

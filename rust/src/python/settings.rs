@@ -1,0 +1,168 @@
+//! From the frozen settings of the control plane to those of the engine. Attribute names are those of `hostler.contracts`.
+
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::access_log::{AccessLog, Format};
+use crate::codec::http1::Limits;
+use crate::conn::Settings;
+use crate::net::{Listener, ListenerKind};
+use crate::time::Millis;
+use crate::trust::{Networks, Precedence};
+use crate::worker::WorkerSettings;
+
+/// `hostler.contracts.EngineSettings`.
+#[derive(Debug, FromPyObject)]
+pub(super) struct EngineSettings {
+    pub(super) threads: usize,
+    signal_fd: RawFd,
+    lifeline_fd: RawFd,
+    head_timeout: f64,
+    body_timeout: f64,
+    keep_alive_timeout: f64,
+    write_timeout: f64,
+    graceful_timeout: f64,
+    max_connections: usize,
+    max_request_line: usize,
+    max_header_size: usize,
+    max_header_count: usize,
+    max_head_size: usize,
+    max_body_size: u64,
+    body_memory: usize,
+    max_buffered_bytes: usize,
+    pub(super) response_buffer: usize,
+    pub(super) max_requests: u64,
+    stream_request_body: bool,
+    pub(super) underscore_headers: String,
+    trusted_networks: Vec<String>,
+    forwarding_headers: String,
+    pub(super) script_name: String,
+    pub(super) server_header: String,
+    pub(super) multiprocess: bool,
+    access_log: String,
+    access_log_format: String,
+    temp_dir: PathBuf,
+}
+
+/// `hostler.contracts.Listener`.
+#[derive(Debug, FromPyObject)]
+pub(super) struct ListenerSettings {
+    fd: RawFd,
+    kind: String,
+    host: String,
+    port: u16,
+}
+
+impl EngineSettings {
+    pub(super) fn for_connections(&self) -> PyResult<Settings> {
+        let limits = Limits {
+            request_line: self.max_request_line,
+            header_count: self.max_header_count,
+            header_size: self.max_header_size,
+            head_size: self.max_head_size,
+            body_size: self.max_body_size,
+        };
+        Ok(Settings {
+            limits,
+            head_timeout: millis(self.head_timeout),
+            body_timeout: millis(self.body_timeout),
+            keep_alive_timeout: millis(self.keep_alive_timeout),
+            write_timeout: millis(self.write_timeout),
+            body_memory: self.body_memory,
+            max_buffered: self.max_buffered_bytes,
+            stream_request_body: self.stream_request_body,
+            temp_dir: self.temp_dir.clone(),
+            server_header: self.server_header.clone(),
+            precedence: match self.forwarding_headers.as_str() {
+                "forwarded" => Precedence::Forwarded,
+                _ => Precedence::XForwarded,
+            },
+            trusted: Networks::parse(&self.trusted_networks)
+                .map_err(|error| PyValueError::new_err(error.to_string()))?,
+        })
+    }
+
+    pub(super) fn for_worker(&self) -> PyResult<WorkerSettings> {
+        Ok(WorkerSettings {
+            max_connections: self.max_connections.max(1),
+            graceful_timeout: millis(self.graceful_timeout),
+            signals: duplicate_optional(self.signal_fd)?,
+            lifeline: duplicate_optional(self.lifeline_fd)?,
+        })
+    }
+
+    pub(super) fn open_access_log(&self) -> PyResult<Option<AccessLog>> {
+        if self.access_log.is_empty() {
+            return Ok(None);
+        }
+        let format = Format::compile(&self.access_log_format)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let log = AccessLog::open(format, &self.access_log)
+            .map_err(|error| PyOSError::new_err(error.to_string()))?;
+        Ok(Some(log))
+    }
+}
+
+impl ListenerSettings {
+    pub(super) fn build(self) -> PyResult<Listener> {
+        let kind = if self.kind == "unix" {
+            ListenerKind::Unix
+        } else {
+            ListenerKind::Tcp
+        };
+        Ok(Listener::new(
+            duplicate(self.fd)?,
+            kind,
+            self.host,
+            self.port,
+        ))
+    }
+}
+
+/// Raises `ValueError` with the reason if the access log's format is not one.
+#[pyfunction]
+pub fn check_access_log_format(access_log_format: &str) -> PyResult<()> {
+    Format::compile(access_log_format)
+        .map(drop)
+        .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Raises `ValueError` with the reason if the network is not one.
+#[pyfunction]
+pub fn check_trusted_network(network: String) -> PyResult<()> {
+    Networks::parse(&[network])
+        .map(drop)
+        .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float to integer cast saturates"
+)]
+fn millis(seconds: f64) -> Millis {
+    (seconds * 1_000.0).ceil() as Millis
+}
+
+fn duplicate_optional(fd: RawFd) -> PyResult<Option<OwnedFd>> {
+    if fd < 0 {
+        Ok(None)
+    } else {
+        duplicate(fd).map(Some)
+    }
+}
+
+/// The engine closes what it was given, Python closes what it has: each has a descriptor of its own.
+fn duplicate(fd: RawFd) -> PyResult<OwnedFd> {
+    if fd < 0 {
+        return Err(PyValueError::new_err(format!(
+            "{fd} is not a file descriptor"
+        )));
+    }
+    // SAFETY: the borrow lasts for one system call, which answers EBADF for a descriptor that is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(borrowed.try_clone_to_owned()?)
+}

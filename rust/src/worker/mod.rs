@@ -1,0 +1,571 @@
+//! One worker's data plane, wired: poller, listeners, timers and connections, turned by one thread at a time.
+//!
+//! Theory of operation. `turn` waits for readiness and moves connections; complete requests appear in a queue. Whoever
+//! calls the application takes them with `next_request` and gives the responses to `send` and `answer`. Names of
+//! connections that are gone are ignored, so that a late answer does no harm. Nothing here knows of Python.
+
+mod crew;
+mod mailbox;
+mod slab;
+
+pub use crew::{Crew, Followed};
+pub use mailbox::{Command, Mailbox};
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::read;
+
+use crate::access_log::AccessLog;
+use crate::codec::http1::Refusal;
+use crate::conn::{Conn, ConnId, Context, Flow, NEVER, Part, Request, Verdict};
+use crate::net::{Accepted, Listener, Peer, Stream};
+use crate::reactor::{Poller, Readiness, Waker, Wheel};
+use crate::time::{Millis, Now};
+use slab::{FIRST_ID, Slab};
+
+const SIGNALS: u64 = FIRST_ID - 1;
+const LIFELINE: u64 = FIRST_ID - 2;
+
+/// Connections accepted from one listener before the others have their turn. Arbitrary.
+const ACCEPT_BATCH: usize = 64;
+
+/// How long accepting pauses when descriptors run out; nginx's `accept_mutex_delay` is as long.
+const ACCEPT_PAUSE: Millis = 500;
+
+/// Lines of the access log reach their file after this long at the latest.
+const LOG_DELAY: Millis = 1_000;
+
+/// What the descriptors that the worker watches have told it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Orders {
+    /// A signal arrived that is not the engine's: the interpreter may have a handler for it.
+    pub foreign_signal: bool,
+}
+
+/// Whether a turn may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// Only look.
+    Never,
+    /// Wait for the sockets, whatever else there is to do.
+    ForSockets,
+    /// Wait for the sockets unless there is work for the interpreter's side.
+    ForRequests,
+}
+
+/// Limits and descriptors of a worker, beside what its connections need.
+#[derive(Debug)]
+pub struct WorkerSettings {
+    /// Connections held at once; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// How long a drain may take.
+    pub graceful_timeout: Millis,
+    /// Yields numbers of signals that arrived, a byte each.
+    pub signals: Option<OwnedFd>,
+    /// Ends when the supervisor is gone.
+    pub lifeline: Option<OwnedFd>,
+}
+
+/// A worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// What connections share.
+    pub context: Context,
+    settings: WorkerSettings,
+    poller: Poller,
+    listeners: Vec<Listener>,
+    listening: bool,
+    accept_again: Millis,
+    conns: Slab,
+    wheel: Wheel<ConnId>,
+    due: Vec<ConnId>,
+    /// When the poller's timer fires.
+    armed: Millis,
+    /// When it has to fire.
+    wanted: Millis,
+    log_due: Millis,
+    drain_deadline: Millis,
+    in_flight: usize,
+    stopped: bool,
+    orders: Orders,
+}
+
+impl Worker {
+    /// Wires a worker and starts to listen.
+    ///
+    /// # Errors
+    /// When the poller cannot be made or a descriptor cannot be watched.
+    pub fn new(
+        context: Context,
+        settings: WorkerSettings,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        if let Some(signals) = &settings.signals {
+            poller.add_source(signals, SIGNALS)?;
+        }
+        if let Some(lifeline) = &settings.lifeline {
+            poller.add_source(lifeline, LIFELINE)?;
+        }
+        let now = context.now.millis;
+        let mut worker = Self {
+            context,
+            settings,
+            poller,
+            listeners,
+            listening: false,
+            accept_again: NEVER,
+            conns: Slab::default(),
+            wheel: Wheel::new(now),
+            due: Vec::new(),
+            armed: NEVER,
+            wanted: NEVER,
+            log_due: NEVER,
+            drain_deadline: NEVER,
+            in_flight: 0,
+            stopped: false,
+            orders: Orders::default(),
+        };
+        worker.listen()?;
+        Ok(worker)
+    }
+
+    /// A handle that ends a blocking turn.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.poller.waker()
+    }
+
+    /// The listeners, by index.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Whether the worker is done: stopped, or drained.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.stopped || (self.context.draining && self.conns.len() == 0 && self.in_flight == 0)
+    }
+
+    /// What arrived for others since the last call.
+    pub fn take_orders(&mut self) -> Orders {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// Waits as `pause` says, and moves every connection that is ready.
+    ///
+    /// # Errors
+    /// When the poller fails, which does not happen while its descriptors are open.
+    pub fn turn(&mut self, pause: Pause) -> io::Result<()> {
+        let block = match pause {
+            Pause::Never => false,
+            Pause::ForSockets => !self.stopped,
+            Pause::ForRequests => !self.has_work() && !self.is_finished(),
+        };
+        self.arm()?;
+        self.poller.wait(block)?;
+        self.context.now = Now::read();
+        for index in 0..self.poller.reports().len() {
+            self.react(self.poller.reports()[index]);
+        }
+        if self.context.now.millis >= self.armed {
+            self.expire();
+        }
+        Ok(())
+    }
+
+    /// Whether the interpreter's side has something to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let context = &self.context;
+        !(context.ready.is_empty() && context.retired.is_empty() && context.notices.is_empty())
+            || self.orders != Orders::default()
+    }
+
+    /// The next complete request whose client is still there.
+    pub fn next_request(&mut self) -> Option<Box<Request>> {
+        while let Some(request) = self.context.ready.pop_front() {
+            if self.conns.get_mut(request.conn).is_some() {
+                self.in_flight += 1;
+                return Some(request);
+            }
+            self.context.finish(request);
+        }
+        None
+    }
+
+    /// Sends a part of a response.
+    pub fn send(&mut self, id: ConnId, bytes: &[u8], part: Option<Part>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.send(bytes, part, &mut self.context);
+            self.schedule(id);
+        } else if let Some(Part::Shared(payload)) = part {
+            self.context.retired.push(payload);
+        }
+    }
+
+    /// Ends a response, all of which was sent. The connection goes on if both sides allow.
+    pub fn answer(&mut self, request: Box<Request>, keep_alive: bool) {
+        self.in_flight -= 1;
+        let id = request.conn;
+        match self.conns.get_mut(id) {
+            Some(conn) => {
+                let verdict = conn.answer(request, keep_alive, &mut self.context);
+                self.settle(id, verdict);
+            }
+            None => self.context.finish(request),
+        }
+    }
+
+    /// Ends a response that cannot be completed: the client must see that it is not whole.
+    pub fn abort(&mut self, request: Box<Request>) {
+        self.in_flight -= 1;
+        let id = request.conn;
+        self.context.finish(request);
+        self.close(id);
+    }
+
+    /// Answers a request with a refusal in place of the application.
+    pub fn refuse(&mut self, request: Box<Request>, refusal: &Refusal) {
+        self.in_flight -= 1;
+        let id = request.conn;
+        match self.conns.get_mut(id) {
+            Some(conn) => {
+                let verdict = conn.refuse_request(request, refusal, &mut self.context);
+                self.settle(id, verdict);
+            }
+            None => self.context.finish(request),
+        }
+    }
+
+    /// Lets a thread follow how much of a response is unsent.
+    pub fn attach_flow(&mut self, id: ConnId, flow: Arc<Flow>) {
+        match self.conns.get_mut(id) {
+            Some(conn) => conn.attach_flow(flow),
+            None => flow.close(),
+        }
+    }
+
+    /// The application has made room for more of a streamed body, or wants its first bytes.
+    pub fn resume_body(&mut self, id: ConnId, send_continue: bool) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            if send_continue {
+                conn.send_continue(&mut self.context);
+            }
+            let verdict = conn.resume_body(&mut self.context);
+            self.settle(id, verdict);
+        }
+    }
+
+    /// Takes no new connections, finishes what has begun, then is finished; after the graceful timeout in any case.
+    pub fn drain(&mut self) {
+        if self.context.draining {
+            return;
+        }
+        // Connections that the kernel has accepted for us already would be reset if nobody took them.
+        for index in 0..self.listeners.len() {
+            while self.accept(index) {}
+        }
+        self.context.draining = true;
+        self.unlisten();
+        self.drain_deadline = self
+            .context
+            .now
+            .millis
+            .saturating_add(self.settings.graceful_timeout);
+        for id in self.conns.ids() {
+            if let Some(conn) = self.conns.get_mut(id) {
+                if conn.is_idle() {
+                    conn.deadline = conn
+                        .deadline
+                        .min(self.context.now.millis + self.context.idle_timeout());
+                }
+            }
+            self.schedule(id);
+        }
+        self.wanted = self.wanted.min(self.drain_deadline);
+    }
+
+    /// Closes everything at once.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.unlisten();
+        for id in self.conns.ids() {
+            self.close(id);
+        }
+        self.flush_log();
+    }
+
+    /// Closes and opens the access log's file anew.
+    pub fn reopen_logs(&mut self) {
+        let reopened = self
+            .context
+            .access_log
+            .as_mut()
+            .map_or(Ok(()), AccessLog::reopen);
+        if let Err(error) = reopened {
+            self.context.notice(format!(
+                "cannot reopen the access log, going on with the old one: {error}"
+            ));
+        }
+    }
+
+    /// Writes out the buffered lines of the access log.
+    pub fn flush_log(&mut self) {
+        self.log_due = NEVER;
+        if let Some(notice) = self.context.access_log.as_mut().and_then(AccessLog::flush) {
+            self.context.notice(notice.to_string());
+        }
+    }
+
+    fn react(&mut self, readiness: Readiness) {
+        match readiness.token {
+            SIGNALS => self.read_signals(),
+            LIFELINE => self.read_lifeline(),
+            token if token < FIRST_ID => {
+                self.accept(usize::try_from(token).unwrap_or(usize::MAX));
+            }
+            id => {
+                let Some(conn) = self.conns.get_mut(id) else {
+                    return;
+                };
+                conn.note_readiness(readiness.readable, readiness.ended);
+                let mut verdict = if readiness.writable {
+                    conn.flush(&mut self.context)
+                } else {
+                    Verdict::Keep
+                };
+                if verdict == Verdict::Keep {
+                    verdict = conn.pump(&mut self.context);
+                }
+                self.settle(id, verdict);
+            }
+        }
+    }
+
+    fn read_signals(&mut self) {
+        let mut numbers = [0_u8; 64];
+        let count = match &self.settings.signals {
+            Some(signals) => read(signals, &mut numbers).unwrap_or(0),
+            None => 0,
+        };
+        for number in &numbers[..count] {
+            match rustix::process::Signal::from_named_raw(i32::from(*number)) {
+                Some(rustix::process::Signal::TERM | rustix::process::Signal::INT) => self.drain(),
+                Some(rustix::process::Signal::QUIT) => self.stop(),
+                Some(rustix::process::Signal::USR1) => self.reopen_logs(),
+                _ => self.orders.foreign_signal = true,
+            }
+        }
+    }
+
+    fn read_lifeline(&mut self) {
+        let ended = match &self.settings.lifeline {
+            Some(lifeline) => matches!(read(lifeline, &mut [0_u8; 64]), Ok(0)),
+            None => false,
+        };
+        if ended {
+            if let Some(lifeline) = self.settings.lifeline.take() {
+                // The descriptor is dropped right after; a failure to forget it changes nothing.
+                let _ = self.poller.remove(&lifeline);
+            }
+            self.drain();
+        }
+    }
+
+    /// Takes waiting connections. Returns whether more may be waiting.
+    fn accept(&mut self, index: usize) -> bool {
+        for _ in 0..ACCEPT_BATCH {
+            let accepted = match self.listeners.get(index) {
+                Some(listener) if self.listening => listener.accept(),
+                _ => return false,
+            };
+            match accepted {
+                Accepted::Connection(stream, peer) => self.welcome(stream, peer, index),
+                Accepted::Failed => {}
+                Accepted::Empty => return false,
+                Accepted::Exhausted(error) | Accepted::Broken(error) => {
+                    self.pause_accepting(&error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn welcome(&mut self, stream: Stream, peer: Peer, listener: usize) {
+        let context = &self.context;
+        let id = self
+            .conns
+            .insert(|id| Conn::new(id, stream, peer, listener, context));
+        let watched = match self.conns.get_mut(id) {
+            Some(conn) => self.poller.add_stream(conn.stream(), id),
+            None => Ok(()),
+        };
+        if let Err(error) = watched {
+            self.close(id);
+            self.pause_accepting(&error);
+            return;
+        }
+        self.schedule(id);
+        if self.conns.len() >= self.settings.max_connections {
+            self.unlisten();
+        }
+    }
+
+    fn pause_accepting(&mut self, error: &io::Error) {
+        self.context.notice(format!(
+            "cannot accept connections, trying again shortly: {error}"
+        ));
+        self.unlisten();
+        self.accept_again = self.context.now.millis + ACCEPT_PAUSE;
+        self.wanted = self.wanted.min(self.accept_again);
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        if !self.listening {
+            for (token, listener) in (0_u64..).zip(&self.listeners) {
+                self.poller.add_listener(listener, token)?;
+            }
+            self.listening = true;
+        }
+        Ok(())
+    }
+
+    fn unlisten(&mut self) {
+        if self.listening {
+            for listener in &self.listeners {
+                // One that is not watched is what we want.
+                let _ = self.poller.remove(listener);
+            }
+            self.listening = false;
+        }
+    }
+
+    /// Listens again if there is room and no reason to wait.
+    fn relisten(&mut self) {
+        let has_room = self.conns.len() < self.settings.max_connections;
+        if self.listening
+            || self.context.draining
+            || self.stopped
+            || !has_room
+            || self.accept_again != NEVER
+        {
+            return;
+        }
+        if let Err(error) = self.listen() {
+            self.unlisten();
+            self.pause_accepting(&error);
+        }
+    }
+
+    fn settle(&mut self, id: ConnId, verdict: Verdict) {
+        match verdict {
+            Verdict::Keep => self.schedule(id),
+            Verdict::Close => self.close(id),
+        }
+    }
+
+    /// Puts the connection's deadline into the timer wheel if no visit comes soon enough.
+    fn schedule(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        if conn.deadline < conn.visit {
+            conn.visit = self.wheel.schedule(id, conn.deadline);
+            self.wanted = self.wanted.min(conn.visit);
+        }
+    }
+
+    fn close(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conns.remove(id) {
+            if let Some(request) = conn.release(&mut self.context) {
+                self.context.finish(request);
+            }
+            self.relisten();
+        }
+    }
+
+    /// Sets the timer to the next thing that has to happen.
+    fn arm(&mut self) -> io::Result<()> {
+        if self.log_due == NEVER
+            && self
+                .context
+                .access_log
+                .as_ref()
+                .is_some_and(AccessLog::has_buffered)
+        {
+            self.log_due = self.context.now.millis + LOG_DELAY;
+            self.wanted = self.wanted.min(self.log_due);
+        }
+        if self.wanted < self.armed {
+            self.armed = self.wanted;
+            self.poller.arm(Duration::from_millis(
+                self.wanted.saturating_sub(self.context.now.millis) + 1,
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Acts on everything whose time has come.
+    fn expire(&mut self) {
+        let now = self.context.now.millis;
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now, &mut due);
+        for id in due.drain(..) {
+            self.visit(id, now);
+        }
+        self.due = due;
+        if now >= self.log_due {
+            self.flush_log();
+        }
+        if now >= self.accept_again {
+            self.accept_again = NEVER;
+            self.relisten();
+        }
+        if now >= self.drain_deadline {
+            let left = self.conns.len().max(self.in_flight);
+            self.context.notice(format!(
+                "the graceful timeout is over: {left} connections are closed unfinished"
+            ));
+            self.stop();
+        }
+        self.armed = NEVER;
+        let visit = self.wheel.next_visit().unwrap_or(NEVER);
+        self.wanted = visit
+            .min(self.log_due)
+            .min(self.accept_again)
+            .min(self.drain_deadline);
+    }
+
+    fn visit(&mut self, id: ConnId, now: Millis) {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        if conn.visit <= now {
+            conn.visit = NEVER;
+        }
+        if conn.deadline > now {
+            self.schedule(id);
+            return;
+        }
+        let verdict = if conn.is_idle() && !conn.is_quiet() {
+            // A request arrived in the last moment: serve it.
+            conn.note_readiness(true, false);
+            conn.pump(&mut self.context)
+        } else {
+            conn.expire(&mut self.context)
+        };
+        self.settle(id, verdict);
+    }
+}
+
+impl AsFd for Worker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poller.as_fd()
+    }
+}

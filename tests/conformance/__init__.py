@@ -1,0 +1,1 @@
+"""Raw requests and what must come of them, clause by clause."""
