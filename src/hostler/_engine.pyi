@@ -1,7 +1,9 @@
 from collections.abc import Sequence
+from typing import final
 
 from hostler.contracts import EngineHooks, EngineSettings, Listener, WsgiApplication
 
+@final
 class Engine:
     def __new__(
         cls, settings: EngineSettings, listeners: Sequence[Listener], application: WsgiApplication, hooks: EngineHooks

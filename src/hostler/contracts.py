@@ -91,7 +91,9 @@ class EngineSettings:
     stream_request_body: bool = False
     underscore_headers: Literal["drop", "refuse", "allow"] = "drop"
     trusted_networks: tuple[str, ...] = ()  # CIDR networks, addresses, "unix" or "*"
-    forwarding_headers: Literal["x-forwarded", "forwarded"] = "x-forwarded"  # which of them trusted networks are asked for
+    forwarding_headers: Literal["x-forwarded", "forwarded"] = (
+        "x-forwarded"  # which of them trusted networks are asked for
+    )
     script_name: str = ""
     # Responses.
     server_header: str = "hostler"  # "": no Server header

@@ -43,9 +43,9 @@ pub(super) fn text(value: &[u8], out: &mut Vec<u8>) {
 fn text_slowly(value: &[u8], out: &mut Vec<u8>) {
     for &byte in value {
         if is_plain(byte) {
-            out.push(byte)
+            out.push(byte);
         } else {
-            push_hex(byte, out)
+            push_hex(byte, out);
         }
     }
 }
@@ -54,9 +54,9 @@ fn text_slowly(value: &[u8], out: &mut Vec<u8>) {
 pub(super) fn word(value: &[u8], out: &mut Vec<u8>) {
     for &byte in value {
         if is_plain(byte) && byte != b' ' {
-            out.push(byte)
+            out.push(byte);
         } else {
-            push_hex(byte, out)
+            push_hex(byte, out);
         }
     }
 }
@@ -91,9 +91,9 @@ fn json_slowly(value: &[u8], out: &mut Vec<u8>) {
         Ok(text) => text.chars().for_each(|character| push_json(character, out)),
         Err(_) => value.iter().for_each(|&byte| {
             if byte.is_ascii() {
-                push_json(char::from(byte), out)
+                push_json(char::from(byte), out);
             } else {
-                push_unicode(u16::from(byte), out)
+                push_unicode(u16::from(byte), out);
             }
         }),
     }

@@ -114,7 +114,7 @@ impl Needs {
         for op in ops {
             match op {
                 Op::User | Op::Referer | Op::UserAgent | Op::RequestHeader(_) => {
-                    needs.request_headers = true
+                    needs.request_headers = true;
                 }
                 Op::ResponseHeader(_) => needs.response_headers = true,
                 Op::Environ(name) => needs.add_environ(name),
@@ -153,26 +153,25 @@ impl Format {
     ///
     /// [`FormatError`] tells what is wrong at which character, and the atom that was probably meant.
     pub fn compile(format: &str) -> Result<Self, FormatError> {
-        let (shape, needs) = match format {
-            "json" => (
-                Shape::Json,
-                Needs {
-                    request_headers: true,
-                    ..Needs::default()
-                },
-            ),
-            _ => {
-                let ops = parse(match format {
-                    "common" => COMMON,
-                    "combined" => COMBINED,
-                    custom => custom,
-                })?;
-                let needs = Needs::of(&ops);
-                (Shape::Text(ops.into()), needs)
-            }
-        };
+        if format == "json" {
+            let needs = Needs {
+                request_headers: true,
+                ..Needs::default()
+            };
+            return Ok(Self {
+                shape: Shape::Json,
+                needs,
+                dates: DateCache::new(),
+            });
+        }
+        let ops = parse(match format {
+            "common" => COMMON,
+            "combined" => COMBINED,
+            custom => custom,
+        })?;
+        let needs = Needs::of(&ops);
         Ok(Self {
-            shape,
+            shape: Shape::Text(ops.into()),
             needs,
             dates: DateCache::new(),
         })

@@ -501,8 +501,8 @@ mod tests {
         let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
         let mut log = log_to(writer);
         // Longer than any pipe is by default, so that it is cut.
-        let long = "y".repeat(200_000);
-        add(&mut log, &long);
+        let line = "y".repeat(200_000);
+        add(&mut log, &line);
         let mut seen = drain(&reader);
         assert!(log.torn && !seen.is_empty() && !seen.ends_with(b"\n"));
         log.drop_lines(0);
@@ -512,7 +512,7 @@ mod tests {
             let _ = log.flush();
             seen.extend(drain(&reader));
         }
-        assert_eq!(String::from_utf8(seen).unwrap(), format!("{long}\n/next\n"));
+        assert_eq!(String::from_utf8(seen).unwrap(), format!("{line}\n/next\n"));
     }
 
     #[test]

@@ -63,16 +63,14 @@ fn lettered(name: &str) -> String {
         nearest(name, WORDS.iter().map(|(_, word)| *word))
             .and_then(|near| WORDS.iter().find(|(_, word)| *word == near))
     };
-    match other_case().or_else(near) {
-        Some((letter, word)) => format!("did you mean %({letter})s ({word})?"),
-        None => {
-            let all: Vec<&str> = WORDS.iter().map(|(letter, _)| *letter).collect();
-            format!(
-                "there are {} and {{name}}i, {{name}}o, {{name}}e, {{name}}x",
-                all.join(" ")
-            )
-        }
+    if let Some((letter, word)) = other_case().or_else(near) {
+        return format!("did you mean %({letter})s ({word})?");
     }
+    let all: Vec<&str> = WORDS.iter().map(|(letter, _)| *letter).collect();
+    format!(
+        "there are {} and {{name}}i, {{name}}o, {{name}}e, {{name}}x",
+        all.join(" ")
+    )
 }
 
 fn braced(name: &str) -> String {

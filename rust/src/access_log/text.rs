@@ -54,9 +54,9 @@ fn write_op(op: &Op, record: &Record<'_>, dates: &mut DateCache, out: &mut Vec<u
 #[inline]
 fn or_dash(value: &[u8], out: &mut Vec<u8>) {
     if value.is_empty() {
-        out.push(b'-')
+        out.push(b'-');
     } else {
-        escape::text(value, out)
+        escape::text(value, out);
     }
 }
 
@@ -68,9 +68,9 @@ pub(super) fn number(value: u64, out: &mut Vec<u8>) {
 
 fn number_or_dash(value: u64, out: &mut Vec<u8>) {
     if value == 0 {
-        out.push(b'-')
+        out.push(b'-');
     } else {
-        number(value, out)
+        number(value, out);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::access_log::AccessLog;
 use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
-use crate::time::{Millis, Now, monotonic_nanos, unix_nanos};
+use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
 use crate::trust::{Networks, Precedence, resolve};
 
 use super::{Request, Retired};
@@ -98,6 +98,11 @@ impl Context {
             ids: RequestIds::new(),
             date: DateCache::new(),
         }
+    }
+
+    /// Brings the clock up to date after a call into the application, which may have taken long.
+    pub fn refresh(&mut self) {
+        self.now.millis = self.now.millis.max(coarse_millis());
     }
 
     /// Adds a line for the server log; a flood of them is cut, as it says nothing more.

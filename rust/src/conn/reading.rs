@@ -394,7 +394,8 @@ impl Conn {
             .unwrap_or_else(|| self.unread_request(context));
         let mut answer = Vec::new();
         context.write_refusal(&mut answer, refusal, request.is_head());
-        self.send(&answer, None, context);
+        // A broken connection shows again when the answer is flushed, or read.
+        let _ = self.send(&answer, None, context);
         request.status = refusal.status;
         self.request = Some(request);
         self.intake = None;
@@ -420,7 +421,8 @@ impl Conn {
 
     /// RFC 9110 10.1.1: sent when the body is first wanted.
     pub fn send_continue(&mut self, context: &mut Context) {
-        self.send(b"HTTP/1.1 100 Continue\r\n\r\n", None, context);
+        // A broken connection shows again when the body is read.
+        let _ = self.send(b"HTTP/1.1 100 Continue\r\n\r\n", None, context);
     }
 
     fn keep_rest(&mut self, rest: &[u8]) {

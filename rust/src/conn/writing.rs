@@ -35,55 +35,50 @@ impl std::fmt::Debug for Part {
     }
 }
 
+/// How many bytes went out, and whether the connection is still there.
+fn outcome(transfer: Transfer) -> (usize, Verdict) {
+    match transfer {
+        Transfer::Done(count) => (count, Verdict::Keep),
+        Transfer::Blocked => (0, Verdict::Keep),
+        Transfer::Broken(_) => (0, Verdict::Close),
+    }
+}
+
 impl Conn {
     /// Sends `bytes` and then `part`. What the socket does not take now is kept in order.
-    ///
-    /// A broken connection is noticed at the next flush or by the poller; until then what is sent is queued.
-    pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) {
-        if self.output.is_empty() {
-            match part {
-                None => self.send_first(bytes),
-                Some(Part::Shared(payload)) => self.send_both(bytes, payload, context),
-                Some(file @ Part::File { .. }) => {
-                    self.output.push_copy(bytes);
-                    self.queue(file, context);
-                    let _ = self.flush(context);
+    pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) -> Verdict {
+        let verdict = match (part, self.output.is_empty()) {
+            (None, true) => self.send_first(bytes),
+            (Some(Part::Shared(payload)), true) => self.send_both(bytes, payload, context),
+            (part, _) => {
+                self.output.push_copy(bytes);
+                if let Some(part) = part {
+                    self.queue(part, context);
                 }
+                self.flush(context)
             }
-        } else {
-            self.output.push_copy(bytes);
-            if let Some(part) = part {
-                self.queue(part, context);
-            }
-            let _ = self.flush(context);
-        }
+        };
         if !self.output.is_empty() {
+            context.refresh();
             self.deadline = context.now.millis + context.settings.write_timeout;
         }
         self.report_flow();
+        verdict
     }
 
-    fn send_first(&mut self, bytes: &[u8]) {
-        let sent = if let Transfer::Done(count) = self.stream.send(bytes) {
-            count
-        } else {
-            0
-        };
+    fn send_first(&mut self, bytes: &[u8]) -> Verdict {
+        let (sent, verdict) = outcome(self.stream.send(bytes));
         self.output.push_copy(&bytes[sent..]);
+        verdict
     }
 
-    fn send_both(&mut self, bytes: &[u8], payload: Box<dyn Payload>, context: &mut Context) {
-        let body = (*payload).as_ref();
-        let runs = [IoSlice::new(bytes), IoSlice::new(body)];
-        let sent = if let Transfer::Done(count) = self.stream.send_runs(&runs) {
-            count
-        } else {
-            0
-        };
+    fn send_both(&mut self, bytes: &[u8], payload: Box<dyn Payload>, context: &mut Context) -> Verdict {
+        let runs = [IoSlice::new(bytes), IoSlice::new((*payload).as_ref())];
+        let (sent, verdict) = outcome(self.stream.send_runs(&runs));
         self.output.push_copy(&bytes[sent.min(bytes.len())..]);
         let at = sent.saturating_sub(bytes.len());
-        self.output
-            .push(Segment::Shared(payload, at), &mut context.retired);
+        self.output.push(Segment::Shared(payload, at), &mut context.retired);
+        verdict
     }
 
     fn queue(&mut self, part: Part, context: &mut Context) {

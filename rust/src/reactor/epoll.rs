@@ -194,6 +194,7 @@ fn readiness(token: u64, flags: EventFlags) -> Readiness {
             .intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP),
         writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
         ended: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
+        broken: flags.intersects(EventFlags::HUP | EventFlags::ERR),
     }
 }
 

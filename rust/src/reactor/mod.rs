@@ -39,6 +39,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer closed its writing side, or the connection broke; reading on gives the remaining bytes, then the end.
     pub ended: bool,
+    /// The connection is gone in both directions.
+    pub broken: bool,
 }
 
 /// Tokens at and above this value belong to the poller itself; users give smaller ones.

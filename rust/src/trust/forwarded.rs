@@ -523,7 +523,10 @@ mod tests {
         client(&[("Forwarded", value)])
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "what it is compared with is optional")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "what it is compared with is optional"
+    )]
     fn some(text: &str) -> Option<String> {
         Some(text.to_owned())
     }

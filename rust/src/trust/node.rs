@@ -40,7 +40,10 @@ pub(super) fn parse_node(text: &[u8], bare_v6: bool) -> Option<Node> {
 }
 
 /// Parses `""`, `:digits` or `:_obfuscated`; the outer option is the syntax, the inner one whether a port is known.
-#[expect(clippy::option_option, reason = "a private answer to two questions, taken apart by its callers at once")]
+#[expect(
+    clippy::option_option,
+    reason = "a private answer to two questions, taken apart by its callers at once"
+)]
 fn parse_node_port(text: &str) -> Option<Option<u16>> {
     match text.strip_prefix(':') {
         None => text.is_empty().then_some(None),
@@ -104,7 +107,10 @@ fn is_host_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "what it is compared with is optional")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "what it is compared with is optional"
+    )]
     fn address(text: &str, port: Option<u16>) -> Option<Node> {
         Some(Node::Address(text.parse().unwrap(), port))
     }

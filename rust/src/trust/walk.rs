@@ -131,10 +131,7 @@ mod tests {
 
     #[test]
     fn an_open_quote_from_a_client_does_not_swallow_what_a_proxy_appended() {
-        assert_eq!(
-            seen(&[r#"for="evil, for=192.0.2.1"#])[0],
-            "for=192.0.2.1"
-        );
+        assert_eq!(seen(&[r#"for="evil, for=192.0.2.1"#])[0], "for=192.0.2.1");
     }
 
     #[test]

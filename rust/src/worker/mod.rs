@@ -20,7 +20,7 @@ use rustix::io::read;
 
 use crate::access_log::AccessLog;
 use crate::codec::http1::Refusal;
-use crate::conn::{Conn, ConnId, Context, Flow, NEVER, Part, Request, Verdict};
+use crate::conn::{Conn, ConnId, Context, Flow, NEVER, Part, Phase, Request, Verdict};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
 use crate::time::{Millis, Now};
@@ -201,8 +201,8 @@ impl Worker {
     /// Sends a part of a response.
     pub fn send(&mut self, id: ConnId, bytes: &[u8], part: Option<Part>) {
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.send(bytes, part, &mut self.context);
-            self.schedule(id);
+            let verdict = conn.send(bytes, part, &mut self.context);
+            self.settle(id, verdict);
         } else if let Some(Part::Shared(payload)) = part {
             self.context.retired.push(payload);
         }
@@ -211,6 +211,7 @@ impl Worker {
     /// Ends a response, all of which was sent. The connection goes on if both sides allow.
     pub fn answer(&mut self, request: Box<Request>, keep_alive: bool) {
         self.in_flight -= 1;
+        self.context.refresh();
         let id = request.conn;
         match self.conns.get_mut(id) {
             Some(conn) => {
@@ -333,6 +334,11 @@ impl Worker {
                 let Some(conn) = self.conns.get_mut(id) else {
                     return;
                 };
+                if readiness.broken && conn.phase() == Phase::App {
+                    // Nobody is left to answer.
+                    self.close(id);
+                    return;
+                }
                 conn.note_readiness(readiness.readable, readiness.ended);
                 let mut verdict = if readiness.writable {
                     conn.flush(&mut self.context)

@@ -248,14 +248,20 @@ pub(super) fn wait_until(
     wait: impl Fn(Duration) + Send + Sync,
 ) {
     while !is_done() {
-        if shared.crew.has_idle() {
-            // Leading is somebody else's work while we have a call to finish.
-            shared.crew.summon();
-        } else if let Some(mut engine) = shared.crew.try_engine() {
-            turn_once(py, shared, &mut engine);
-            drop(engine);
-            shared.serve_mailbox();
-            continue;
+        match shared.crew.try_engine() {
+            // Somebody polls.
+            None => {}
+            Some(engine) if shared.crew.has_idle() => {
+                // Leading is somebody else's work while we have a call to finish.
+                drop(engine);
+                shared.crew.summon();
+            }
+            Some(mut engine) => {
+                turn_once(py, shared, &mut engine);
+                drop(engine);
+                shared.serve_mailbox();
+                continue;
+            }
         }
         py.detach(|| wait(LOOK_AGAIN));
     }

@@ -1,0 +1,1 @@
+"""The command line: one module per command, each parsing its arguments, calling one function, and printing."""

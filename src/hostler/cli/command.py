@@ -1,0 +1,48 @@
+"""The table of commands and of exit statuses, for the dispatcher, the help and the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command.
+
+    Attributes:
+        module: the module that runs it.
+        usage: what stands behind `hostler`.
+        summary: what it does, in one line.
+    """
+
+    module: str
+    usage: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Entry("hostler.cli.run", "[run] [APP] [OPTIONS]", "serve an application (the command that may be left out)"),
+    "dev": Entry(
+        "hostler.cli.dev", "dev [APP] [OPTIONS]", "serve while developing: reload on changes, errors in the browser"
+    ),
+    "check": Entry("hostler.cli.check", "check [APP] [OPTIONS]", "validate the configuration and load the application"),
+    "config": Entry(
+        "hostler.cli.config", "config show [--json] [OPTIONS]", "print the effective configuration and its sources"
+    ),
+    "version": Entry("hostler.cli.version", "version", "print the versions of Hostler and of Python"),
+    "help": Entry("hostler.cli.help", "help [COMMAND | options]", "explain a command, or list every option"),
+}
+
+EXIT_STATUSES = {
+    0: "Done: the server was stopped in good order, or the command found nothing wrong.",
+    1: "Something failed that has no status of its own, or Hostler itself is at fault.",
+    2: "The configuration, the command line or the environment asks for something that cannot be.",
+    3: "The application could not be found or could not be loaded.",
+    4: "A listener could not be bound, or a descriptor handed over is no listening socket.",
+    5: "The operating system refused something that needs more rights: user, group, port or file.",
+    INTERRUPTED: "A command other than a server was interrupted from the keyboard.",
+    PIPE_CLOSED: "Whoever read the output closed it.",
+}

@@ -1,0 +1,67 @@
+"""Write the reference documentation, or check it: `python -m hostler.cli.reference [--check] [DIRECTORY]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hostler.cli.command import COMMANDS, EXIT_STATUSES
+from hostler.cli.help import write_options, write_overview
+from hostler.config.reference import write_configuration
+
+DIRECTORY = Path("docs/reference")
+WIDTH = 100
+
+
+def write_pages() -> Mapping[str, str]:
+    """Write every generated page, by file name."""
+    return {
+        "configuration.md": write_configuration(),
+        "cli.md": write_cli(),
+        "exit-statuses.md": write_statuses(),
+    }
+
+
+def write_cli() -> str:
+    """Write the page on commands and flags."""
+    rows = "\n".join(
+        f"| `hostler {entry.usage}` | {entry.summary} |".replace("|  |", "| |").replace(" | options", " \\| options")
+        for entry in COMMANDS.values()
+    )
+    return (
+        "# Command line reference\n\nGenerated (`make docs`); do not edit. Options are explained in "
+        "[the configuration reference](configuration.md), exit statuses in [their own](exit-statuses.md).\n\n"
+        f"| command | what it does |\n|---|---|\n{rows}\n\n"
+        f"## hostler --help\n\n```text\n{write_overview()}```\n\n"
+        f"## hostler help options\n\n```text\n{write_options('run', show_all=True, width=WIDTH)}```\n"
+    )
+
+
+def write_statuses() -> str:
+    """Write the page on exit statuses."""
+    rows = "\n".join(f"| {status} | {meaning} |" for status, meaning in EXIT_STATUSES.items())
+    return f"# Exit statuses\n\nGenerated (`make docs`); do not edit.\n\n| status | meaning |\n|---|---|\n{rows}\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages; with `--check` compare them instead, and fail if one is out of date."""
+    paths = [argument for argument in arguments if argument != "--check"]
+    directory = Path(paths[0]) if paths else DIRECTORY
+    stale = []
+    for name, text in write_pages().items():
+        path = directory / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in arguments:
+            stale.append(str(path))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for name in stale:
+        print(f"{name} is out of date: run python -m hostler.cli.reference", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Rules that concern more than one option, or that need to know more than the text of a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hostler.config.kind import format_size, quote
+from hostler.config.origin import Origin
+from hostler.config.schema import Config
+from hostler.errors import ConfigurationError
+from hostler.system.address import parse_addresses
+
+Check = Callable[[str], None]
+
+
+def accept(text: str) -> None:
+    """Accept any text: the check used where the real one is not at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the rules need of the world outside; handed in, so that they stay pure.
+
+    Attributes:
+        is_root: whether the process may change its user.
+        identities: the names and numbers of the user and groups that the process already is.
+        check_access_log_format: raises ValueError, saying why, for an access log format that cannot be.
+        check_trusted_network: the same for a trusted network.
+    """
+
+    is_root: bool = True
+    identities: frozenset[str] = frozenset()
+    check_access_log_format: Check = accept
+    check_trusted_network: Check = accept
+
+
+def find_conflicts(config: Config, origins: Mapping[str, Origin], surroundings: Surroundings) -> list[str]:
+    """List what is wrong with a configuration whose single values are all right; a sentence for each."""
+    problems = []
+    for path, text in (
+        *_check_values(config, surroundings),
+        *_check_pairs(config),
+        *_check_rights(config, surroundings),
+    ):
+        origin = origins.get(path)
+        where = f"{origin.where}: " if origin is not None and origin.where else ""
+        problems.append(f"{where}{path} {text}")
+    return problems
+
+
+def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:
+    checks = (
+        ("trust.networks", config.trust.networks, surroundings.check_trusted_network),
+        ("log.access_format", (config.log.access_format,), surroundings.check_access_log_format),
+    )
+    for path, values, check in checks:
+        for value in values:
+            try:
+                check(value)
+            except ValueError as error:
+                yield path, f"is {quote(value)}: {error}"
+    try:
+        parse_addresses(config.server.bind)
+    except ConfigurationError as error:
+        yield "server.bind", f"cannot be: {error}"
+    prefix = config.app.script_name
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/") or re.search(r"[?#\s]", prefix)):
+        yield "app.script_name", f'is {quote(prefix)}; it must be empty, or begin with "/" and not end with it'
+    # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
+    if not all(" " <= char <= "~" for char in config.server.header):
+        yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
+
+
+def _check_pairs(config: Config) -> Iterator[tuple[str, str]]:
+    limits, workers = config.limits, config.workers
+    bounds = (
+        ("limits.header_size", limits.header_size, "limits.head_size", limits.head_size),
+        ("limits.request_line", limits.request_line, "limits.head_size", limits.head_size),
+        ("limits.head_size", limits.head_size, "limits.buffered_bytes", limits.buffered_bytes),
+        ("limits.body_memory", limits.body_memory, "limits.buffered_bytes", limits.buffered_bytes),
+        ("limits.response_buffer", limits.response_buffer, "limits.buffered_bytes", limits.buffered_bytes),
+    )
+    for path, value, bound_path, bound in bounds:
+        if value > bound:
+            relation = f"more than {bound_path}, which is {format_size(bound)}"
+            yield path, f"is {format_size(value)}, {relation}; lower it or raise that"
+    if workers.max_requests_jitter and not workers.max_requests:
+        text = f"is {workers.max_requests_jitter}, but workers.max_requests is 0; set both"
+        yield "workers.max_requests_jitter", text
+
+
+def _check_rights(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:
+    if surroundings.is_root:
+        return
+    for path, value in (("server.user", config.server.user), ("server.group", config.server.group)):
+        if value is not None and value not in surroundings.identities:
+            yield path, f"is {quote(value)}, but only root can change it; start hostler as root, or leave it out"

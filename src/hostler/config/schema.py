@@ -1,0 +1,396 @@
+"""The schema: every option of Hostler, each declared once.
+
+From these declarations come the file format, the flags, the environment variables, `--help` and the reference
+documentation. A section is a frozen dataclass; its values are immutable (tuples, read-only mappings), because the
+configuration is built once, in one place, and handed around. Adding an option is adding one field here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from hostler.config.kind import Boolean, Duration, Integer, Location, Octal, Size, Table, Text, TextList
+from hostler.config.option import Option, option, read_options
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The application and the surroundings it is loaded in."""
+
+    target: str | None = option(
+        None,
+        Text(word="APP", optional=True),
+        doc="The application: `module:attr`, `module`, `module:factory()` or a path to a file. "
+        "On the command line it is the argument itself. Without it, the project in the directory is recognised.",
+        common=True,
+    )
+    chdir: str = option(
+        ".",
+        Text(word="PATH", path=True),
+        doc="The directory that workers change to before they load the application; it is also put on the import path.",
+        short=("--chdir",),
+        common=True,
+    )
+    python_path: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH"),
+        doc="Further directories for the import path, in this order, relative to `app.chdir`.",
+        short=("--python-path",),
+    )
+    preload: bool = option(
+        False,
+        Boolean(),
+        doc="Load the application once, in a process that workers are then forked from, so that they share its memory. "
+        "A reload loads it anew.",
+        short=("--preload",),
+        common=True,
+    )
+    env: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc="Environment variables for the application, over those that Hostler was started with.",
+        common=True,
+    )
+    script_name: str = option(
+        "",
+        Text(word="PREFIX"),
+        doc="The URL prefix under which the application is mounted (`SCRIPT_NAME`), such as `/shop`.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Listeners, and what concerns the supervisor process."""
+
+    bind: tuple[str, ...] = option(
+        ("127.0.0.1:8000",),
+        TextList(word="ADDRESS", filled=True),
+        doc="Where to listen: `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, `PORT`, `http://HOST:PORT`, "
+        "`unix:/path` (with `?mode=660&user=U&group=G`), `unix:@name` for an abstract socket, or `fd://N`.",
+        short=("-b", "--bind"),
+        common=True,
+        fallback="PORT",
+    )
+    # 2048 is Gunicorn's value; the kernel lowers it to net.core.somaxconn.
+    backlog: int = option(
+        2048,
+        Integer(minimum=1, maximum=65535),
+        doc="How many connections the kernel may hold for a listener before one is accepted.",
+        unit="connections",
+        reloadable=False,
+    )
+    reuse_port: bool = option(
+        False,
+        Boolean(),
+        doc="Bind with SO_REUSEPORT, so that another server process can listen on the same address.",
+        short=("--reuse-port",),
+        reloadable=False,
+    )
+    # Gunicorn's value, and the grace period that Kubernetes gives by default.
+    graceful_timeout: float = option(
+        30.0,
+        Duration(),
+        doc="How long requests may go on after the order to stop or reload, before they are cut off.",
+        short=("--graceful-timeout",),
+        common=True,
+    )
+    pid_file: Path | None = option(  # noqa: RUF009 - declares a field
+        None,
+        Location(optional=True),
+        doc="A file that holds the supervisor's process id while it runs.",
+        short=("--pid-file",),
+        reloadable=False,
+    )
+    user: str | None = option(
+        None,
+        Text(word="USER", optional=True),
+        doc="The user, by name or number, that workers run as; needs a start as root.",
+        short=("--user",),
+    )
+    group: str | None = option(
+        None,
+        Text(word="GROUP", optional=True),
+        doc="The group, by name or number, that workers run as; needs a start as root. "
+        "Without it, the groups of `server.user`.",
+        short=("--group",),
+    )
+    umask: int | None = option(
+        None,
+        Octal(),
+        doc="The permission bits that files made by the server and the application do not get.",
+    )
+    name: str | None = option(
+        None,
+        Text(word="NAME", optional=True),
+        doc="The name in process titles, in place of the application's target.",
+    )
+    header: str = option(
+        "hostler",
+        Text(),
+        doc="The `Server` response header; empty to send none.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The processes that run the application."""
+
+    count: int | Literal["auto"] = option(
+        1,
+        Integer(minimum=1, maximum=1024, auto=True),
+        doc="How many worker processes to run; `auto` means one per usable core, container limits respected.",
+        unit="processes",
+        short=("-w", "--workers"),
+        common=True,
+        fallback="WEB_CONCURRENCY",
+    )
+    # A quick call never leaves the first thread, so that more threads cost memory only; four suit a small application.
+    threads: int = option(
+        4,
+        Integer(minimum=1, maximum=1024),
+        doc="How many requests one worker may run in the application at the same time.",
+        unit="threads",
+        short=("--threads",),
+        common=True,
+    )
+    max_requests: int = option(
+        0,
+        Integer(),
+        doc="After how many requests a worker is replaced, against slow leaks; 0 for never.",
+        unit="requests",
+        short=("--max-requests",),
+    )
+    max_requests_jitter: int = option(
+        0,
+        Integer(),
+        doc="Up to how many requests are added to `workers.max_requests`, at random for each worker, "
+        "so that they are not replaced all at once.",
+        unit="requests",
+    )
+    boot_timeout: float = option(
+        60.0,
+        Duration(minimum=0.1),
+        doc="How long a worker may take to load the application, before it counts as failed.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """How requests are received and answered."""
+
+    # nginx allows 60 s for a head and for the pause between reads of a body, Gunicorn and Granian 30 s.
+    head_timeout: float = option(
+        30.0,
+        Duration(minimum=0.001),
+        doc="How long a client may take to send a request's head, from its first byte; then 408.",
+    )
+    body_timeout: float = option(
+        30.0,
+        Duration(minimum=0.001),
+        doc="How long a request's body may make no progress; then 408.",
+    )
+    # nginx's value, and longer than the 60 s after which common load balancers close their side first.
+    keep_alive_timeout: float = option(
+        75.0,
+        Duration(),
+        doc="How long a connection may stay idle between requests; 0 closes it after each answer.",
+    )
+    # nginx's send_timeout.
+    write_timeout: float = option(
+        60.0,
+        Duration(minimum=0.001),
+        doc="How long a client may accept no byte of an answer, before the connection is closed.",
+    )
+    request_body: Literal["buffer", "stream"] = option(
+        "buffer",
+        Text(choices=("buffer", "stream")),
+        doc="`buffer` calls the application once the body is complete, so that a slow client holds no thread; "
+        "`stream` calls it at once and lets it read the body as it comes.",
+    )
+    body_directory: str = option(
+        "",
+        Text(word="PATH", path=True),
+        doc="Where request bodies larger than `limits.body_memory` are kept while they are needed; empty is `$TMPDIR`, or "
+        "else `/tmp`.",
+    )
+    underscore_headers: Literal["drop", "refuse", "allow"] = option(
+        "drop",
+        Text(choices=("drop", "refuse", "allow")),
+        doc="What to do with request headers whose names contain an underscore, which WSGI cannot tell from a hyphen: "
+        "leave them out, answer 400, or pass them on.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds, per worker or per request. A request beyond one is answered, never silently cut."""
+
+    # Arbitrary; at an idle cost of about a kilobyte each, a bound on memory that few sites reach.
+    connections: int = option(
+        10_000,
+        Integer(minimum=1, maximum=10_000_000),
+        doc="How many connections a worker keeps open at once.",
+        unit="connections",
+    )
+    # Apache's LimitRequestLine, less its terminator; RFC 9112 3 asks for 8000 at least.
+    request_line: int = option(
+        8190,
+        Size(minimum=64),
+        doc="The longest request line (method, target and version); beyond it 414.",
+    )
+    # Large enough for the cookies and tokens of single sign-on, which outgrow the 8 KiB of nginx and Apache.
+    header_size: int = option(
+        16_384,
+        Size(minimum=64),
+        doc="The longest single header, name and value; beyond it 431.",
+    )
+    # Apache's LimitRequestFields and Gunicorn's limit.
+    header_count: int = option(
+        100,
+        Integer(minimum=1, maximum=32768),
+        doc="The most headers in one request; beyond it 431.",
+        unit="headers",
+    )
+    head_size: int = option(
+        65_536,
+        Size(minimum=1024),
+        doc="The largest head, request line and headers together; beyond it 431.",
+    )
+    # Arbitrary: above what forms and uploads commonly need, below what fills a disk.
+    body_size: int = option(
+        104_857_600,
+        Size(),
+        doc="The largest request body; beyond it 413; 0 for no limit.",
+    )
+    # Arbitrary: common forms and JSON stay in memory, uploads do not.
+    body_memory: int = option(
+        262_144,
+        Size(minimum=1024),
+        doc="Up to what size a buffered request body stays in memory; beyond it, it goes to a temporary file.",
+    )
+    buffered_bytes: int = option(
+        268_435_456,
+        Size(minimum=65_536),
+        doc="The most memory that a worker's unread requests and unsent answers may take together.",
+    )
+    response_buffer: int = option(
+        1_048_576,
+        Size(minimum=4096),
+        doc="How much of one answer may wait for its client, before the application is held back.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word about the client is taken."""
+
+    networks: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"),
+        TextList(word="NETWORK"),
+        doc="Peers whose `Forwarded`, `X-Forwarded-*` and `X-Request-Id` headers are believed: addresses, "
+        "networks such as `10.0.0.0/8`, `unix` for unix sockets, or `*` for everyone.",
+        short=("--trust",),
+        common=True,
+    )
+    headers: Literal["x-forwarded", "forwarded"] = option(
+        "x-forwarded",
+        Text(choices=("x-forwarded", "forwarded")),
+        doc="Which headers the trusted peers set: `X-Forwarded-For` and its like, or `Forwarded` (RFC 7239). The others "
+        "are not read, as a proxy that does not set them passes on what clients make up.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The server log and the access log."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = option(
+        "info",
+        Text(choices=("debug", "info", "warning", "error", "critical")),
+        doc="The least severe messages that the server log takes.",
+        short=("--log-level",),
+        common=True,
+    )
+    file: str = option(
+        "-",
+        Text(word="PATH", path=True),
+        doc="Where the server log goes: `-` for standard error, or a path, opened again on SIGUSR1.",
+        short=("--log-file",),
+    )
+    access: str = option(
+        "",
+        Text(word="WHERE", path=True),
+        doc="Where the access log goes: empty for nowhere, `-` for standard output, a path, or "
+        "`syslog:` with `udp://HOST:PORT` or `unix:/dev/log` and `?facility=NAME`.",
+        short=("--access-log",),
+        common=True,
+    )
+    access_format: str = option(
+        "combined",
+        Text(word="FORMAT"),
+        doc='The access log\'s lines: `common`, `combined`, `json`, or a format such as `%(h)s "%(r)s" %(s)s %(D)s`.',
+        short=("--access-log-format",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """What `hostler dev` watches."""
+
+    watch: tuple[str, ...] = option(
+        (".",),
+        TextList(word="PATH"),
+        doc="Files and directories whose changes reload the application.",
+        short=("--watch",),
+    )
+    ignore: tuple[str, ...] = option(
+        (),
+        TextList(word="PATTERN"),
+        doc="Names or paths that are not watched, as shell patterns such as `*.tmp` or `build/*`.",
+        short=("--ignore",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, one attribute per section."""
+
+    app: App = field(default_factory=App)
+    server: Server = field(default_factory=Server)
+    workers: Workers = field(default_factory=Workers)
+    http: Http = field(default_factory=Http)
+    limits: Limits = field(default_factory=Limits)
+    trust: Trust = field(default_factory=Trust)
+    log: Log = field(default_factory=Log)
+    dev: Dev = field(default_factory=Dev)
+
+
+SECTIONS: Mapping[str, type] = MappingProxyType(
+    {
+        "app": App,
+        "server": Server,
+        "workers": Workers,
+        "http": Http,
+        "limits": Limits,
+        "trust": Trust,
+        "log": Log,
+        "dev": Dev,
+    }
+)
+
+
+@functools.cache
+def list_options() -> tuple[Option, ...]:
+    """List every option, in the order of the sections and of their fields."""
+    return tuple(found for name, declaration in SECTIONS.items() for found in read_options(name, declaration))
+
+
+@functools.cache
+def index_options() -> Mapping[str, Option]:
+    """Map each option's path, such as "workers.count", to the option."""
+    return MappingProxyType({found.path: found for found in list_options()})

@@ -1,0 +1,248 @@
+"""The server as its supervisor sees it: makes generations from configurations, and keeps listeners, log and notices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import hostler
+from hostler.app import discover
+from hostler.config import Config
+from hostler.contracts import ChildContext, ChildMain, Listener
+from hostler.errors import ApplicationError, ConfigurationError
+from hostler.server.listeners import ListenerPool
+from hostler.server.options import Companion, Options
+from hostler.supervisor.model import Role
+from hostler.supervisor.shell import Generation
+from hostler.system.address import Address
+from hostler.system.channel import send_message
+from hostler.system.cpu import usable_cores
+from hostler.system.process import become_subreaper, own_pid, write_standard_error
+from hostler.system.systemd import Notifier, passed_sockets
+from hostler.system.title import set_title
+from hostler.system.user import Identity, resolve_identity
+from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
+from hostler.worker.forkserver import run_fork_server
+from hostler.worker.role import Assignment, run_worker
+
+WORKER = "worker"
+FORK_SERVER = "fork server"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One generation's facts.
+
+    Attributes:
+        config: its configuration.
+        assignment: what its workers have in common.
+        addresses: where it listens.
+        count: how many workers it begins with.
+    """
+
+    config: Config
+    assignment: Assignment
+    addresses: tuple[Address, ...]
+    count: int
+
+
+class ServerHost:
+    """Implements `supervisor.shell.Host`."""
+
+    def __init__(
+        self, load_configuration: Callable[[], Config], options: Options, environment: Mapping[str, str]
+    ) -> None:
+        """Read the configuration for the first time.
+
+        Raises:
+            HostlerError: it cannot be.
+        """
+        self._load = load_configuration
+        self._options = options
+        self._environment = environment
+        self.first_config = load_configuration()
+        self._reuse_port = self.first_config.server.reuse_port
+        self._pool = ListenerPool(passed_sockets(environment, own_pid()), reuse_port=self._reuse_port)
+        self._notifier = Notifier(environment, own_pid())
+        self._releases: dict[int, Release] = {}
+        self._current = 0
+        self._log = logging.getLogger("hostler")
+        self.pid_file_fd = -1
+
+    @property
+    def config(self) -> Config:
+        """The configuration that serves now."""
+        return self._releases[self._current].config
+
+    def prepare(self, number: int) -> Generation:
+        """Make a generation; see `Host.prepare`."""
+        config = self._load() if self._current else self.first_config
+        release = self._build_release(config)
+        self._pool.open(release.addresses, release.count, config.server.backlog)
+        self._releases[number] = release
+        if self._current == 0:
+            self._current = number
+            self._install(release)
+        elif config.server.reuse_port != self._reuse_port:
+            self._log.warning("server.reuse_port changes with a restart only; it stays as it was")
+        return self._build_generation(number, release)
+
+    def _build_release(self, config: Config) -> Release:
+        target = config.app.target or self._discover(config)
+        identity = resolve_identity(config.server.user, config.server.group)
+        if config.app.preload and not become_subreaper():
+            raise ConfigurationError("app.preload needs Linux; leave it out")
+        assignment = Assignment(
+            config=config,
+            target=target,
+            title=config.server.name or target,
+            identity=identity,
+            log=self._log_for(config, identity),
+            error_page=self._options.error_page,
+            engine=self._options.engine,
+            load=self._options.load,
+        )
+        count = usable_cores() if config.workers.count == "auto" else config.workers.count
+        return Release(config, assignment, self._pool.resolve(config.server.bind), count)
+
+    def _discover(self, config: Config) -> str:
+        found = discover(Path(config.app.chdir), self._environment)
+        if found is None:
+            raise ApplicationError(
+                f"no application was recognised in {config.app.chdir}; name one, such as 'hostler module:app'"
+            )
+        return found.target
+
+    def _log_for(self, config: Config, identity: Identity | None) -> ServerLog:
+        """Return the log that is open already if it is the same, or a new one."""
+        if self._current and self.config.log.file == config.log.file:
+            return self._releases[self._current].assignment.log
+        owner = None
+        if identity is not None and identity.uid is not None:
+            owner = (identity.uid, -1 if identity.gid is None else identity.gid)
+        return open_log(config.log.file, self._environment, owner)
+
+    def _build_generation(self, number: int, release: Release) -> Generation:
+        config, assignment = release.config, release.assignment
+        worker = Role(
+            WORKER,
+            release.count,
+            via=FORK_SERVER if config.app.preload else "",
+            is_scalable=True,
+            boot_timeout=config.workers.boot_timeout,
+            graceful_timeout=config.server.graceful_timeout,
+        )
+        roles = [worker]
+        if config.app.preload:
+            roles.insert(0, Role(FORK_SERVER, boot_timeout=config.workers.boot_timeout, graceful_timeout=1.0))
+        mains: dict[str, ChildMain] = {
+            WORKER: partial(run_worker, assignment),
+            FORK_SERVER: partial(run_fork_server, assignment),
+        }
+        for companion in self._options.companions:
+            roles.append(Role(companion.name, graceful_timeout=1.0))
+            mains[companion.name] = partial(run_companion, companion)
+        return Generation(number, tuple(roles), mains, frozenset({FORK_SERVER}), partial(self._listeners, release))
+
+    def _listeners(self, release: Release, role: str, slot: int) -> tuple[Listener, ...]:
+        if role != WORKER:
+            return ()
+        return self._pool.listeners(release.addresses, slot, release.config.server.backlog)
+
+    def _install(self, release: Release) -> None:
+        install_log(release.assignment.log, release.config.log.level)
+        set_title(f"hostler: supervisor {release.assignment.title}")
+
+    def announce(self) -> None:
+        """Tell that we serve; see `Host.announce`."""
+        release = self._releases[self._current]
+        write_standard_error(self._start_block(release))
+        if release.config.log.file != STANDARD_ERROR:
+            self._log.info("serving %s at %s", release.assignment.title, ", ".join(self._pool.addresses()))
+        self._notifier.ready(self._status(release))
+
+    def _start_block(self, release: Release) -> str:
+        config = release.config
+        first, *others = self._pool.addresses()
+        framework = f" ({self._options.framework})" if self._options.framework else ""
+        mode = self._options.mode
+        if config.app.preload:
+            mode += ", preloaded"
+        if self._reuse_port:
+            mode += ", own sockets per worker"
+        lines = [
+            f"hostler {hostler.__version__} (pid {own_pid()})",
+            f"  listening    {first}",
+            *(f"               {each}" for each in others),
+            f"  application  {release.assignment.target}{framework}",
+            f"  workers      {release.count} x {config.workers.threads} threads",
+            f"  mode         {mode}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _status(self, release: Release) -> str:
+        return f"Serving {release.assignment.title} with {release.count} workers"
+
+    def reloading(self) -> None:
+        """Tell that a reload begins; see `Host.reloading`."""
+        self._notifier.reloading()
+
+    def adopt(self, number: int) -> None:
+        """Let a generation be the one; see `Host.adopt`."""
+        release = self._releases[number]
+        self._current = number
+        self._releases = {number: release}
+        self._pool.keep(release.addresses, release.count)
+        self._install(release)
+        self._notifier.ready(self._status(release))
+
+    def abandon(self, number: int) -> None:
+        """Forget a generation; see `Host.abandon`."""
+        del self._releases[number]
+        release = self._releases[self._current]
+        self._pool.keep(release.addresses, release.count)
+        self.refused()
+
+    def refused(self) -> None:
+        """Tell that a reload has changed nothing; see `Host.refused`."""
+        self._notifier.ready(f"{self._status(self._releases[self._current])}; the last reload failed")
+
+    def vacate(self, role: str, slot: int) -> None:
+        """Close the sockets of a slot; see `Host.vacate`."""
+        if role == WORKER:
+            self._pool.vacate(slot)
+
+    def stop_listening(self) -> None:
+        """Close the listeners; see `Host.stop_listening`."""
+        self._notifier.stopping()
+        self._pool.close()
+
+    def reopen_logs(self) -> None:
+        """Reopen the server log; see `Host.reopen_logs`."""
+        reopen_log(self._releases[self._current].assignment.log)
+
+    def descriptors(self) -> Iterable[int]:
+        """Return what children shall not keep; see `Host.descriptors`."""
+        return [*self._pool.descriptors(), *([self.pid_file_fd] if self.pid_file_fd >= 0 else [])]
+
+    def ping_interval(self) -> float | None:
+        """Return how often the watchdog wants to hear of us; see `Host.ping_interval`."""
+        return self._notifier.watchdog_interval
+
+    def ping(self) -> None:
+        """Tell the watchdog; see `Host.ping`."""
+        self._notifier.ping()
+
+    def close(self) -> None:
+        """Close what is still open, however it ended."""
+        self._pool.close()
+
+
+def run_companion(companion: Companion, context: ChildContext) -> int:
+    """Be a companion; after fork. It counts as ready at once."""
+    set_title(f"hostler: {companion.name}")
+    send_message(context.status_fd, {"event": "ready"})
+    return companion.main(context)

@@ -1,0 +1,117 @@
+"""The listeners of one server over all its reloads: opened when first wanted, closed when no generation wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hostler.contracts import Listener
+from hostler.errors import HostlerError
+from hostler.system.address import Address, InheritedAddress, TcpAddress, parse_addresses
+from hostler.system.sockets import BoundSocket, bind, close
+from hostler.system.systemd import PassedSockets
+
+# The slot of listeners that all workers share.
+SHARED = 0
+Key = tuple[Address, int]
+
+
+class ListenerPool:
+    """Holds every listener, so that connections wait in the kernel's queue while workers come and go.
+
+    With `reuse_port`, each worker slot has sockets of its own. They belong to the slot and not to the worker, so the
+    queue of a worker that ends is served by its successor.
+    """
+
+    def __init__(self, passed: PassedSockets, *, reuse_port: bool) -> None:
+        """Start without listeners; `passed` are those that the service manager has opened."""
+        self._passed = passed
+        self._reuse_port = reuse_port
+        self._bound: dict[Key, BoundSocket] = {}
+
+    def resolve(self, texts: Iterable[str]) -> tuple[Address, ...]:
+        """Parse the configured addresses; sockets handed over by systemd take their place, unless they name some.
+
+        Raises:
+            ConfigurationError: an address is malformed.
+        """
+        addresses = parse_addresses(list(texts))
+        if not self._passed.descriptors or any(isinstance(each, InheritedAddress) for each in addresses):
+            return addresses
+        return tuple(InheritedAddress(fd) for fd in self._passed.descriptors)
+
+    def open(self, addresses: Iterable[Address], slots: int, backlog: int) -> None:
+        """Open what is not open yet, all of it or nothing.
+
+        Args:
+            addresses: where to listen.
+            slots: how many workers there will be.
+            backlog: length of the kernel's queue, for new listeners.
+
+        Raises:
+            HostlerError: an address cannot be had.
+        """
+        opened: list[Key] = []
+        try:
+            for key in self._keys(addresses, range(1, slots + 1)):
+                if key not in self._bound:
+                    self._bound[key] = self._bind(key, backlog)
+                    opened.append(key)
+        except HostlerError:
+            self._close(opened)
+            raise
+
+    def listeners(self, addresses: Iterable[Address], slot: int, backlog: int) -> tuple[Listener, ...]:
+        """Return the listeners of one worker slot, opening its own where need be.
+
+        Raises:
+            HostlerError: an address cannot be had.
+        """
+        keys = list(self._keys(addresses, (slot,)))
+        for key in keys:
+            if key not in self._bound:
+                self._bound[key] = self._bind(key, backlog)
+        return tuple(self._bound[key].listener for key in keys)
+
+    def keep(self, addresses: Iterable[Address], slots: int) -> None:
+        """Close all but these."""
+        kept = set(self._keys(addresses, range(1, slots + 1)))
+        self._close([key for key in self._bound if key not in kept])
+
+    def vacate(self, slot: int) -> None:
+        """Close the sockets that only this slot had: nobody would serve their queue."""
+        self._close([key for key in self._bound if key[1] == slot])
+
+    def close(self) -> None:
+        """Close everything, and remove the socket files that are still ours."""
+        self._close(list(self._bound))
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of all open listeners."""
+        return [bound.listener.fd for bound in self._bound.values()]
+
+    def addresses(self) -> list[str]:
+        """Return what is open, for people, each address once."""
+        return list(dict.fromkeys(bound.listener.address for bound in self._bound.values()))
+
+    def _keys(self, addresses: Iterable[Address], slots: Iterable[int]) -> Iterable[Key]:
+        wanted = list(slots)
+        for address in addresses:
+            if self._reuse_port and isinstance(address, TcpAddress):
+                yield from ((address, slot) for slot in wanted)
+            else:
+                yield (address, SHARED)
+
+    def _bind(self, key: Key, backlog: int) -> BoundSocket:
+        address, slot = key
+        if isinstance(address, TcpAddress) and address.port == 0 and slot != SHARED:
+            # The kernel has chosen a port for the first slot; the others join it.
+            for (other, _), bound in self._bound.items():
+                if other == address:
+                    address = replace(address, port=bound.listener.port)
+                    break
+        return bind(address, backlog=backlog, reuse_port=slot != SHARED, inherited=self._passed.by_name)
+
+    def _close(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            close(self._bound.pop(key))

@@ -1,0 +1,87 @@
+"""Run a server: build all parts from the configuration, hand them to the supervisor, clean up after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hostler.config import Config
+from hostler.errors import ApplicationError, BindError, ConfigurationError, HostlerError, PrivilegeError
+from hostler.server.host import ServerHost
+from hostler.server.options import Companion, Options
+from hostler.supervisor.model import Finish
+from hostler.supervisor.shell import CAUGHT, Supervisor
+from hostler.system.clock import SystemClock
+from hostler.system.entropy import random_fraction
+from hostler.system.environment import environment
+from hostler.system.pidfile import PidFile
+from hostler.system.process import SystemProcesses, open_standard_descriptors, own_pid
+from hostler.system.signals import SignalQueue
+
+__all__ = ["Companion", "Options", "run"]
+
+# A child reports what kind of error it met by the exit status of that kind.
+_ERRORS: dict[int, type[HostlerError]] = {
+    kind.exit_status: kind for kind in (ConfigurationError, BindError, PrivilegeError)
+}
+
+
+def run(load_configuration: Callable[[], Config], *, verbose: bool = False, options: Options | None = None) -> int:
+    """Serve until told to stop. Main thread only, and nothing else may have started threads.
+
+    Args:
+        load_configuration: reads the configuration, now and at each reload; raises ConfigurationError.
+        verbose: log at the level "debug", whatever the configuration says.
+        options: what else can be chosen.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        HostlerError: the server could not start; nothing is left behind.
+    """
+    open_standard_descriptors()
+    load = (lambda: _with_debug_log(load_configuration())) if verbose else load_configuration
+    host = ServerHost(load, options or Options(), environment())
+    config = host.first_config
+    pid_file = PidFile(Path(config.server.pid_file)) if config.server.pid_file is not None else None
+    host.pid_file_fd = pid_file.fd if pid_file is not None else -1
+    # From here on signals wait in the queue: a stop during the start is a clean stop.
+    signals = SignalQueue(CAUGHT)
+    try:
+        finish = _supervise(host, signals)
+    finally:
+        host.close()
+        signals.close()
+        if pid_file is not None:
+            pid_file.remove()
+    if finish.status != 0:
+        raise _error_of(finish)
+    return 0
+
+
+def _supervise(host: ServerHost, signals: SignalQueue) -> Finish:
+    supervisor = Supervisor(
+        host,
+        host.prepare(1),
+        own_pid=own_pid(),
+        processes=SystemProcesses(),
+        clock=SystemClock(),
+        signals=signals,
+        random_fraction=random_fraction,
+    )
+    return supervisor.run()
+
+
+def _with_debug_log(config: Config) -> Config:
+    from dataclasses import replace
+
+    return replace(config, log=replace(config.log, level="debug"))
+
+
+def _error_of(finish: Finish) -> HostlerError:
+    """Return the error that kept the first workers from coming up."""
+    kind = _ERRORS.get(finish.status)
+    if kind is None:
+        return ApplicationError(finish.message, finish.details or None)
+    return kind(finish.message)

@@ -1,0 +1,1 @@
+"""The supervisor: decides which children live, and keeps it so."""

@@ -1,0 +1,251 @@
+"""The words of the supervisor: roles, child states and their transitions, what happens, and what is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A kind of child, as data: the supervisor knows nothing else of it.
+
+    Attributes:
+        name: "worker", "fork server", ...
+        count: how many are wanted; each has a slot, from 1 to `count`.
+        via: the role whose child forks this one; "" when the supervisor does.
+        is_scalable: whether a signal may change `count`.
+        boot_timeout: seconds from start to ready.
+        graceful_timeout: seconds from the request to drain until it is killed.
+    """
+
+    name: str
+    count: int = 1
+    via: str = ""
+    is_scalable: bool = False
+    boot_timeout: float = 60.0
+    graceful_timeout: float = 30.0
+
+
+class ChildState(Enum):
+    """Where a child is in its life; gone children are forgotten."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    KILLED = "killed"
+
+
+class Turn(Enum):
+    """What can turn a child's state."""
+
+    REPORTED_READY = "reported ready"
+    DRAIN = "drain"
+    STOP = "stop"
+    KILL = "kill"
+
+
+# Whatever is not in this table changes nothing: a child that reports ready after it was told to drain goes on draining.
+TRANSITIONS: dict[tuple[ChildState, Turn], ChildState] = {
+    (ChildState.STARTING, Turn.REPORTED_READY): ChildState.READY,
+    (ChildState.STARTING, Turn.DRAIN): ChildState.DRAINING,
+    (ChildState.READY, Turn.DRAIN): ChildState.DRAINING,
+    (ChildState.STARTING, Turn.STOP): ChildState.STOPPING,
+    (ChildState.READY, Turn.STOP): ChildState.STOPPING,
+    (ChildState.DRAINING, Turn.STOP): ChildState.STOPPING,
+    (ChildState.STARTING, Turn.KILL): ChildState.KILLED,
+    (ChildState.READY, Turn.KILL): ChildState.KILLED,
+    (ChildState.DRAINING, Turn.KILL): ChildState.KILLED,
+    (ChildState.STOPPING, Turn.KILL): ChildState.KILLED,
+}
+# States in which a child takes its slot.
+ACTIVE = frozenset({ChildState.STARTING, ChildState.READY})
+
+
+class Phase(Enum):
+    """Where the supervisor is in its own life."""
+
+    BOOTING = "booting"
+    RUNNING = "running"
+    RELOADING = "reloading"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class Command(Enum):
+    """What an operator can ask for, by signal or otherwise."""
+
+    DRAIN = "drain"
+    INTERRUPT = "interrupt"
+    STOP = "stop"
+    RELOAD = "reload"
+    MORE = "more"
+    FEWER = "fewer"
+    REOPEN_LOGS = "reopen logs"
+
+
+class Order(Enum):
+    """What the supervisor tells a child; the shell turns it into a signal."""
+
+    DRAIN = "drain"
+    STOP = "stop"
+    KILL = "kill"
+    REOPEN_LOGS = "reopen logs"
+
+
+# What happens.
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The generation that was asked for can be started."""
+
+    generation: int
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The generation that was asked for cannot be: its configuration is wrong, or an address is taken."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReady:
+    """A child serves."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """A child cannot load what it should serve, says why, and ends."""
+
+    child: int
+    message: str
+    details: str = ""
+    status: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAskedRecycling:
+    """A child has served enough requests and wants a successor."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExited:
+    """A child is gone. `reason` reads on from its name: "exited with status 1"."""
+
+    child: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """An operator asks for something."""
+
+    command: Command
+
+
+Event = Ticked | Prepared | Refused | ChildReady | ChildFailed | ChildAskedRecycling | ChildExited | Commanded
+
+# What is to be done.
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a child. `via` is the child that forks it, or 0 for the supervisor."""
+
+    child: int
+    role: str
+    slot: int
+    generation: int
+    via: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a child something."""
+
+    child: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Re-read the configuration as this generation; answer with `Prepared` or `Refused`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """All of the first generation are ready: say so to people and to the service manager."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """This generation serves now; what only older ones used can be closed."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """This generation never came to serve; what only it used can be closed."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vacate:
+    """This slot of a role is no longer wanted; what only it used can be closed."""
+
+    role: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopListening:
+    """Close the supervisor's own hold on the listeners."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLogs:
+    """Reopen the supervisor's own log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Say something to the operator. `level` is a level name of `logging`, in lower case."""
+
+    level: str
+    message: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the supervisor.
+
+    Attributes:
+        status: the exit status.
+        message: why it could not start; "" otherwise.
+        details: the application's traceback, if there is one.
+    """
+
+    status: int
+    message: str = ""
+    details: str = ""
+
+
+Action = Spawn | Tell | Prepare | Announce | Adopt | Abandon | Vacate | StopListening | ReopenLogs | Log | Finish

@@ -1,0 +1,402 @@
+"""The shell around the core: carries out its actions and tells it what happened, in one loop of three calls.
+
+Theory: `reap` takes in what the operating system has to say (signals, messages of children, ends of children),
+`reconcile` lets the core look at its deadlines, `wait` sleeps until a descriptor is readable or a deadline has come.
+Signals come first, because a terminal interrupts children as well as us, and their ends must not look like crashes.
+
+A child's pid is known when we fork it; a child that a fork server forks says its own in its first message. Its end is
+what `waitpid` reports, or the end of its status pipe while its pid is unknown. Messages are always read before the end.
+
+Invariants: no threads; nothing blocks but `wait`; a descriptor belongs to exactly one record.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from hostler.contracts import ChildContext, ChildMain, Listener
+from hostler.errors import HostlerError
+from hostler.supervisor.core import Core
+from hostler.supervisor.model import (
+    Abandon,
+    Action,
+    Adopt,
+    Announce,
+    ChildAskedRecycling,
+    ChildExited,
+    ChildFailed,
+    ChildReady,
+    Command,
+    Commanded,
+    Event,
+    Finish,
+    Log,
+    Order,
+    Phase,
+    Prepare,
+    Prepared,
+    Refused,
+    ReopenLogs,
+    Role,
+    Spawn,
+    StopListening,
+    Tell,
+    Ticked,
+    Vacate,
+)
+from hostler.system.channel import Message, MessageReader, open_control_pair, open_pipe
+from hostler.system.forking import ForkRequest, send_fork_request
+from hostler.system.process import Exit, ProcessTable, close_descriptors
+from hostler.system.signals import SignalQueue
+
+COMMANDS: dict[int, Command] = {
+    signal.SIGTERM: Command.DRAIN,
+    signal.SIGINT: Command.INTERRUPT,
+    signal.SIGQUIT: Command.STOP,
+    signal.SIGHUP: Command.RELOAD,
+    signal.SIGTTIN: Command.MORE,
+    signal.SIGTTOU: Command.FEWER,
+    signal.SIGUSR1: Command.REOPEN_LOGS,
+}
+# SIGCHLD only wakes the loop up; SIGUSR2 would end us, so it is caught and does nothing yet.
+CAUGHT = (*COMMANDS, signal.SIGCHLD, signal.SIGUSR2)
+ORDERS: dict[Order, int] = {
+    Order.DRAIN: signal.SIGTERM,
+    Order.STOP: signal.SIGQUIT,
+    Order.KILL: signal.SIGKILL,
+    Order.REOPEN_LOGS: signal.SIGUSR1,
+}
+_LEVELS = logging.getLevelNamesMapping()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One reading of the configuration, ready to be started.
+
+    Attributes:
+        number: identifies it.
+        roles: what is wanted.
+        mains: what the children of a role run, by role name.
+        forking_roles: the names of roles whose children fork others.
+        listeners: returns the listeners of a role's slot, opening them where need be.
+    """
+
+    number: int
+    roles: tuple[Role, ...]
+    mains: Mapping[str, ChildMain]
+    forking_roles: frozenset[str]
+    listeners: Callable[[str, int], tuple[Listener, ...]]
+
+
+class Host(Protocol):
+    """What the supervisor asks of the server that it runs in."""
+
+    def prepare(self, number: int) -> Generation:
+        """Read the configuration and open new listeners.
+
+        Raises:
+            HostlerError: that cannot be done; nothing has changed.
+        """
+
+    def announce(self) -> None:
+        """Tell people and the service manager that the first generation serves."""
+
+    def reloading(self) -> None:
+        """Tell the service manager that a reload begins."""
+
+    def adopt(self, number: int) -> None:
+        """Close what only older generations used."""
+
+    def abandon(self, number: int) -> None:
+        """Close what only this generation used."""
+
+    def refused(self) -> None:
+        """A reload has ended without a change."""
+
+    def vacate(self, role: str, slot: int) -> None:
+        """Close what only this slot of a role used."""
+
+    def stop_listening(self) -> None:
+        """Close the listeners and tell the service manager that we drain."""
+
+    def reopen_logs(self) -> None:
+        """Reopen the server log."""
+
+    def descriptors(self) -> Iterable[int]:
+        """Return the descriptors of the host, which no child shall keep but its own listeners."""
+
+    def ping_interval(self) -> float | None:
+        """Return the seconds between two calls of `ping`, or None."""
+
+    def ping(self) -> None:
+        """Tell the watchdog that the loop turns."""
+
+
+class Clock(Protocol):
+    """A monotonic clock."""
+
+    def now(self) -> float:
+        """Return seconds since an arbitrary point."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """What the operating system knows of a child. `pid` is 0 until it is known, `control_fd` -1 without one."""
+
+    number: int
+    pid: int
+    reader: MessageReader
+    control_fd: int = -1
+
+
+class Supervisor:
+    """Runs one `Core` on the real machine, or on a fake one."""
+
+    def __init__(
+        self,
+        host: Host,
+        first: Generation,
+        *,
+        own_pid: int,
+        processes: ProcessTable,
+        clock: Clock,
+        signals: SignalQueue,
+        random_fraction: Callable[[], float],
+    ) -> None:
+        """Take over the first generation; `run` starts it."""
+        self._host = host
+        self._own_pid = own_pid
+        self._processes = processes
+        self._clock = clock
+        self._signals = signals
+        self._core = Core(first.roles, random_fraction)
+        self._generations = {first.number: first}
+        self._records: dict[int, _Record] = {}
+        self._events: deque[Event] = deque()
+        self._is_feeding = False
+        self._finish: Finish | None = None
+        self._lifeline_read, self._lifeline_write = open_pipe()
+        self._log = logging.getLogger("hostler")
+        self._next_ping = clock.now()
+        self._acts: dict[type, Callable[..., None]] = {
+            Spawn: self._spawn,
+            Tell: self._tell,
+            Prepare: self._prepare,
+            Announce: lambda _: self._host.announce(),
+            Adopt: self._adopt,
+            Abandon: self._abandon,
+            Vacate: lambda action: self._host.vacate(action.role, action.slot),
+            StopListening: lambda _: self._host.stop_listening(),
+            ReopenLogs: lambda _: self._host.reopen_logs(),
+            Log: self._say,
+            Finish: self._end,
+        }
+
+    def run(self) -> Finish:
+        """Start the children and keep them, until an operator or a failed start ends it all."""
+        self._feed(Ticked())
+        while self._finish is None:
+            self._wait()
+            self._reap()
+            self._reconcile()
+        close_descriptors((self._lifeline_read, self._lifeline_write))
+        return self._finish
+
+    def request_reload(self) -> None:
+        """Ask for a reload, as SIGHUP does. Main thread only."""
+        self._feed(Commanded(Command.RELOAD))
+
+    # The three calls of the loop.
+
+    def _reap(self) -> None:
+        for number in self._signals.receive():
+            if number == signal.SIGUSR2:
+                self._log.warning("SIGUSR2 is not used yet; nothing is done")
+            elif number in COMMANDS:
+                self._feed(Commanded(COMMANDS[number]))
+        for record in list(self._records.values()):
+            self._read(record)
+        for pid, end in self._processes.reap():
+            self._note_end(pid, end)
+
+    def _reconcile(self) -> None:
+        self._feed(Ticked())
+        interval = self._host.ping_interval()
+        if interval is not None and self._clock.now() >= self._next_ping:
+            self._next_ping = self._clock.now() + interval
+            self._host.ping()
+
+    def _wait(self) -> None:
+        poller = select.poll()
+        poller.register(self._signals.fd, select.POLLIN)
+        for record in self._records.values():
+            # A closed pipe is always readable; its child's end comes by signal.
+            if not record.reader.is_closed:
+                poller.register(record.reader.fd, select.POLLIN)
+        poller.poll(self._patience())
+
+    def _patience(self) -> float | None:
+        """Return the milliseconds until the next deadline, or None. Rounded up, so that it has passed when we wake."""
+        points = [self._core.deadline()]
+        if self._host.ping_interval() is not None:
+            points.append(self._next_ping)
+        known = [point for point in points if point is not None]
+        if not known:
+            return None
+        return max(0.0, min(known) - self._clock.now()) * 1000 + 1
+
+    # Taking in what happened.
+
+    def _feed(self, event: Event) -> None:
+        """Hand an event to the core and carry out what follows; events that come up meanwhile wait for their turn."""
+        self._events.append(event)
+        if self._is_feeding:
+            return
+        self._is_feeding = True
+        while self._events:
+            for action in self._core.step(self._events.popleft(), self._clock.now()):
+                self._act(action)
+        self._is_feeding = False
+
+    def _act(self, action: Action) -> None:
+        self._acts[type(action)](action)
+
+    def _read(self, record: _Record) -> None:
+        for message in record.reader.receive():
+            self._take(record, message)
+        if record.reader.is_closed and record.pid == 0:
+            self._forget(record, "ended before it was started")
+
+    def _take(self, record: _Record, message: Message) -> None:
+        """Take in one message of a child; what we do not understand is dropped."""
+        number = record.number
+        match message:
+            case {"event": "started", "pid": int(pid)}:
+                record.pid = record.pid or pid
+            case {"event": "ready"}:
+                self._feed(ChildReady(number))
+            case {"event": "failed", "message": str(text)}:
+                details, status = message.get("details"), message.get("status")
+                known = status if isinstance(status, int) and status > 0 else 3
+                self._feed(ChildFailed(number, text, str(details or ""), known))
+            case {"event": "recycle"}:
+                self._feed(ChildAskedRecycling(number))
+
+    def _note_end(self, pid: int, end: Exit) -> None:
+        # A child that was forked for us may have told its pid only now; all else are strangers that were handed to us.
+        for record in list(self._records.values()):
+            if record.pid in (0, pid):
+                for message in record.reader.receive():
+                    self._take(record, message)
+            if record.pid == pid:
+                self._forget(record, str(end))
+                return
+
+    def _forget(self, record: _Record, reason: str) -> None:
+        if self._records.pop(record.number, None) is None:
+            return
+        record.reader.close()
+        if record.control_fd >= 0:
+            close_descriptors((record.control_fd,))
+        self._feed(ChildExited(record.number, f"(pid {record.pid}) {reason}" if record.pid else reason))
+
+    # Carrying out what is to be done.
+
+    def _spawn(self, action: Spawn) -> None:
+        generation = self._generations[action.generation]
+        try:
+            listeners = generation.listeners(action.role, action.slot)
+            if action.via:
+                self._request_fork(action, listeners)
+            else:
+                self._fork(action, generation, listeners)
+        except (OSError, HostlerError) as error:
+            self._events.append(ChildExited(action.child, f"could not be started ({error})"))
+
+    def _fork(self, action: Spawn, generation: Generation, listeners: tuple[Listener, ...]) -> None:
+        status_read, status_write = open_pipe()
+        ours, theirs = open_control_pair() if action.role in generation.forking_roles else (-1, -1)
+        context = ChildContext(
+            action.role, action.slot, status_write, self._lifeline_read, theirs, self._own_pid, listeners
+        )
+        kept = {status_write, self._lifeline_read, theirs, *(each.fd for each in listeners)}
+        closed = [fd for fd in (*self._descriptors(), status_read, ours) if fd >= 0 and fd not in kept]
+        main = generation.mains[action.role]
+
+        def child_main() -> int:
+            self._signals.close_descriptors()
+            close_descriptors(closed)
+            return main(context)
+
+        try:
+            pid = self._processes.start(child_main)
+        except OSError:
+            close_descriptors(fd for fd in (status_read, ours) if fd >= 0)
+            raise
+        finally:
+            close_descriptors(fd for fd in (status_write, theirs) if fd >= 0)
+        self._records[action.child] = _Record(action.child, pid, MessageReader(status_read), ours)
+
+    def _request_fork(self, action: Spawn, listeners: tuple[Listener, ...]) -> None:
+        status_read, status_write = open_pipe()
+        self._records[action.child] = _Record(action.child, 0, MessageReader(status_read))
+        request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners)
+        is_sent = send_fork_request(self._records[action.via].control_fd, request)
+        close_descriptors((status_write,))
+        if not is_sent:
+            # Its status pipe has no writer now, so its end is noted like any other.
+            self._log.warning("the fork server does not answer")
+
+    def _descriptors(self) -> list[int]:
+        """Return everything that a child has no business with."""
+        mine = [self._lifeline_write, *self._host.descriptors()]
+        for record in self._records.values():
+            mine += [record.reader.fd, record.control_fd]
+        return [fd for fd in mine if fd >= 0]
+
+    def _tell(self, action: Tell) -> None:
+        record = self._records.get(action.child)
+        if record is None:
+            return
+        if record.pid:
+            self._processes.send_signal(record.pid, ORDERS[action.order])
+        elif action.order is Order.KILL:
+            # Nobody to kill yet. Should it be forked after all, it ends when it finds nobody to report to.
+            self._forget(record, "never started")
+
+    def _prepare(self, action: Prepare) -> None:
+        self._host.reloading()
+        try:
+            generation = self._host.prepare(action.generation)
+        except HostlerError as error:
+            self._host.refused()
+            self._events.append(Refused(str(error)))
+            return
+        self._generations[generation.number] = generation
+        self._events.append(Prepared(generation.number, generation.roles))
+
+    def _adopt(self, action: Adopt) -> None:
+        self._host.adopt(action.generation)
+        self._generations = {action.generation: self._generations[action.generation]}
+
+    def _abandon(self, action: Abandon) -> None:
+        self._host.abandon(action.generation)
+        del self._generations[action.generation]
+
+    def _say(self, action: Log) -> None:
+        details = f"\n{action.details.rstrip()}" if action.details else ""
+        self._log.log(_LEVELS[action.level.upper()], "%s%s", action.message, details)
+
+    def _end(self, action: Finish) -> None:
+        self._finish = action
+
+    @property
+    def phase(self) -> Phase:
+        """Where the supervisor is in its life."""
+        return self._core.phase

@@ -1,0 +1,195 @@
+"""Addresses to listen on: text to value, without touching the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from hostler.errors import ConfigurationError
+
+FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, PORT, http://HOST:PORT, unix:/path, unix:@name or fd://N"
+# A bare port is for the person at this machine; ":PORT" is for everybody.
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"
+# nginx, Gunicorn and uvicorn make their sockets open to all users; a front server under another account needs it.
+SOCKET_MODE = 0o666
+# sizeof(sockaddr_un.sun_path) on Linux is 108, with the closing NUL.
+MAX_SOCKET_PATH = 107
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A TCP port on one address.
+
+    Attributes:
+        host: name, IPv4 or IPv6 address without brackets.
+        port: 0 lets the kernel choose.
+        v6_only: keep IPv4 off a "::" socket, because another listener has that port.
+    """
+
+    host: str
+    port: int
+    v6_only: bool = False
+
+    def __str__(self) -> str:
+        """Return the URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system.
+
+    Attributes:
+        path: where.
+        mode: its permissions.
+        user: owner, by name or number, or None.
+        group: group, by name or number, or None.
+    """
+
+    path: Path
+    mode: int = SOCKET_MODE
+    user: str | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        """Return "unix:/path"."""
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractAddress:
+    """A unix socket in the kernel's name space (Linux), without file and permissions."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return "unix:@name"."""
+        return f"unix:@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class InheritedAddress:
+    """A listening socket that we were started with.
+
+    Attributes:
+        descriptor: its number, or -1 when it is given by name.
+        name: its name in LISTEN_FDNAMES, or "".
+    """
+
+    descriptor: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return "fd://3" or "fd://name"."""
+        return f"fd://{self.name or self.descriptor}"
+
+
+Address = TcpAddress | UnixAddress | AbstractAddress | InheritedAddress
+
+
+def parse_addresses(texts: list[str] | tuple[str, ...]) -> tuple[Address, ...]:
+    """Parse all addresses of one server.
+
+    Raises:
+        ConfigurationError: one is malformed, or one is there twice.
+    """
+    addresses = [parse_address(text) for text in texts]
+    for text, address in zip(texts, addresses, strict=True):
+        if addresses.count(address) > 1:
+            raise ConfigurationError(f"the address {text!r} is listed twice; leave one out")
+    wildcard_ports = {each.port for each in addresses if isinstance(each, TcpAddress) and each.host == EVERY_ADDRESS}
+    return tuple(
+        replace(each, v6_only=True)
+        if isinstance(each, TcpAddress) and each.host == "::" and each.port in wildcard_ports
+        else each
+        for each in addresses
+    )
+
+
+def parse_address(text: str) -> Address:
+    """Parse one address.
+
+    Raises:
+        ConfigurationError: it has none of the known forms.
+    """
+    if text.startswith("fd://"):
+        return _parse_inherited(text)
+    if text.startswith("@"):
+        return _parse_unix(text, text)
+    if text.startswith("unix:"):
+        return _parse_unix(text, text.removeprefix("unix:"))
+    if text.startswith("https://"):
+        raise ConfigurationError(f"{text!r} asks for TLS, which this server does not speak; use http:// behind a proxy")
+    return _parse_tcp(text)
+
+
+def _parse_inherited(text: str) -> InheritedAddress:
+    rest = text.removeprefix("fd://")
+    if rest.isdecimal():
+        return InheritedAddress(int(rest))
+    if not rest or "/" in rest:
+        raise _malformed(text)
+    return InheritedAddress(-1, rest)
+
+
+def _parse_unix(text: str, rest: str) -> UnixAddress | AbstractAddress:
+    path, _, query = rest.partition("?")
+    if path.startswith("//"):  # unix:///path, as a URL has it
+        path = "/" + path.lstrip("/")
+    if path in ("", "@", "/") or "\0" in path:
+        raise _malformed(text)
+    if len(path.encode()) > MAX_SOCKET_PATH:
+        raise ConfigurationError(f"the socket path in {text!r} is longer than {MAX_SOCKET_PATH} bytes; shorten it")
+    if path.startswith("@"):
+        if query:
+            raise ConfigurationError(f"{text!r}: an abstract socket has no mode and no owner; leave out '?{query}'")
+        return AbstractAddress(path[1:])
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = options.keys() - {"mode", "user", "group"}
+    if unknown:
+        raise ConfigurationError(f"{text!r}: unknown {min(unknown)!r}; mode, user and group are known")
+    mode = _parse_mode(text, options["mode"]) if "mode" in options else SOCKET_MODE
+    return UnixAddress(Path(path), mode, options.get("user") or None, options.get("group") or None)
+
+
+def _parse_mode(text: str, mode: str) -> int:
+    try:
+        value = int(mode, 8)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 0o777:
+        raise ConfigurationError(f"{text!r}: mode {mode!r} is not an octal file mode such as 660")
+    return value
+
+
+def _parse_tcp(text: str) -> TcpAddress:
+    rest = text.removeprefix("http://").removesuffix("/") if text.startswith("http://") else text
+    if rest.isdecimal():
+        return TcpAddress(LOOPBACK, _parse_port(text, rest))
+    host, colon, port = rest.rpartition(":")
+    if not colon:
+        raise _malformed(text)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ":" not in host:
+            raise _malformed(text)
+    elif ":" in host:
+        raise ConfigurationError(f"{text!r}: write an IPv6 address in brackets, as in [::1]:8000")
+    if any(each in host for each in "/[]@ ?#"):
+        raise _malformed(text)
+    if host == "*":
+        host = EVERY_ADDRESS
+    return TcpAddress(host or EVERY_ADDRESS, _parse_port(text, port))
+
+
+def _parse_port(text: str, port: str) -> int:
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
+        raise ConfigurationError(f"{text!r}: the port {port!r} is not a number from 0 to 65535")
+    return int(port)
+
+
+def _malformed(text: str) -> ConfigurationError:
+    return ConfigurationError(f"{text!r} is not an address to listen on; write {FORMS}")

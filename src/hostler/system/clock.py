@@ -1,0 +1,13 @@
+"""The clock that deadlines are counted on."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """The kernel's monotonic clock; a test puts its own in its place."""
+
+    def now(self) -> float:
+        """Return seconds since an arbitrary point; never goes backwards and is the same clock in every process."""
+        return time.monotonic()

@@ -1,0 +1,50 @@
+"""Requests to a fork server: what to fork, with the descriptors that the new child needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hostler.contracts import Listener
+from hostler.system.channel import Message, receive_with_descriptors, send_with_descriptors
+
+# Order of the descriptors in a request: status pipe, lifeline, then one for each listener.
+_FIXED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRequest:
+    """A child to be forked; see `contracts.ChildContext` for the fields."""
+
+    role: str
+    slot: int
+    status_fd: int
+    lifeline_fd: int
+    listeners: tuple[Listener, ...] = ()
+
+
+def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
+    """Send a request without waiting; its descriptors stay open here.
+
+    Returns:
+        False when the fork server is gone or does not keep up.
+    """
+    listeners = [[each.kind, each.host, each.port, each.address] for each in request.listeners]
+    message: Message = {"role": request.role, "slot": request.slot, "listeners": listeners}
+    descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners)]
+    return send_with_descriptors(control_fd, message, descriptors)
+
+
+def receive_fork_request(control_fd: int) -> ForkRequest | None:
+    """Wait for the next request; its descriptors are ours from now on.
+
+    Returns:
+        The request, or None when the supervisor is gone.
+    """
+    received = receive_with_descriptors(control_fd)
+    if received is None:
+        return None
+    message, descriptors = received
+    status_fd, lifeline_fd = descriptors[:_FIXED]
+    described = [Listener(-1, *each) for each in message["listeners"]]
+    listeners = tuple(replace(each, fd=fd) for each, fd in zip(described, descriptors[_FIXED:], strict=True))
+    return ForkRequest(message["role"], message["slot"], status_fd, lifeline_fd, listeners)

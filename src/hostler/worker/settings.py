@@ -1,0 +1,71 @@
+"""The engine's settings, built from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hostler.config import Config
+from hostler.contracts import EngineSettings
+from hostler.system.environment import temporary_directory
+
+# The engine gives up on slow requests a little before the supervisor kills the process, so that exit handlers can run:
+# a tenth of the time, at most a second (arbitrary).
+EXIT_SHARE = 0.1
+EXIT_MARGIN = 1.0
+
+
+def build_engine_settings(
+    config: Config, *, signal_fd: int, lifeline_fd: int, random_integer: Callable[[int], int], is_only_process: bool
+) -> EngineSettings:
+    """Build what one engine is told.
+
+    Args:
+        config: the configuration.
+        signal_fd: yields signal numbers.
+        lifeline_fd: ends with the supervisor.
+        random_integer: returns a number from 0 to its argument, for the jitter of `max_requests`.
+        is_only_process: whether no other process serves the same application.
+    """
+    http, limits, log = config.http, config.limits, config.log
+    return EngineSettings(
+        threads=config.workers.threads,
+        signal_fd=signal_fd,
+        lifeline_fd=lifeline_fd,
+        head_timeout=http.head_timeout,
+        body_timeout=http.body_timeout,
+        keep_alive_timeout=http.keep_alive_timeout,
+        write_timeout=http.write_timeout,
+        graceful_timeout=drain_time(config.server.graceful_timeout),
+        max_connections=limits.connections,
+        max_request_line=limits.request_line,
+        max_header_size=limits.header_size,
+        max_header_count=limits.header_count,
+        max_head_size=limits.head_size,
+        max_body_size=limits.body_size,
+        body_memory=limits.body_memory,
+        max_buffered_bytes=limits.buffered_bytes,
+        response_buffer=limits.response_buffer,
+        max_requests=_max_requests(config, random_integer),
+        stream_request_body=http.request_body == "stream",
+        underscore_headers=http.underscore_headers,
+        trusted_networks=tuple(config.trust.networks),
+        forwarding_headers=config.trust.headers,
+        script_name=config.app.script_name,
+        server_header=config.server.header,
+        multiprocess=not is_only_process,
+        access_log=log.access,
+        access_log_format=log.access_format,
+        temp_dir=http.body_directory or temporary_directory(),
+    )
+
+
+def drain_time(graceful_timeout: float) -> float:
+    """Return the seconds that the engine may take to drain, of what the supervisor allows for all."""
+    return graceful_timeout - min(EXIT_MARGIN, graceful_timeout * EXIT_SHARE)
+
+
+def _max_requests(config: Config, random_integer: Callable[[int], int]) -> int:
+    """Return this worker's own number: the jitter keeps workers that started together from recycling together."""
+    if config.workers.max_requests == 0:
+        return 0
+    return config.workers.max_requests + random_integer(config.workers.max_requests_jitter)

@@ -1,0 +1,1 @@
+"""Stand-ins for the operating system that behave like it."""

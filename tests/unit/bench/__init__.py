@@ -1,0 +1,1 @@
+"""The benchmarks' own parsers, statistics, judgements and process handling."""

@@ -1,0 +1,471 @@
+"""The supervisor's decisions, without an operating system."""
+
+from __future__ import annotations
+
+import pytest
+
+from hostler.supervisor.core import PROMPT_TIMEOUT
+from hostler.supervisor.model import (
+    TRANSITIONS,
+    Abandon,
+    Adopt,
+    Announce,
+    ChildState,
+    Command,
+    Finish,
+    Log,
+    Order,
+    Phase,
+    Prepare,
+    ReopenLogs,
+    Spawn,
+    StopListening,
+    Tell,
+    Turn,
+    Vacate,
+)
+from tests.fakes.supervision import Drive, preloaded, workers
+
+
+class TestBoot:
+    def test_all_slots_are_filled_at_once(self) -> None:
+        assert Drive(workers(3)).spawned() == [("worker", 1, 1), ("worker", 2, 1), ("worker", 3, 1)]
+
+    def test_server_is_announced_when_the_last_worker_is_ready(self) -> None:
+        drive = Drive(workers(2))
+        assert Announce() not in drive.ready(1)
+        assert Announce() in drive.ready(2)
+        assert drive.core.phase is Phase.RUNNING
+
+    def test_worker_that_cannot_load_ends_everything_with_its_own_words(self) -> None:
+        drive = Drive(workers(2))
+        drive.fail(1, "there is no module 'shop'", "Traceback of shop")
+        drive.exit(1)
+        drive.exit(2)
+        assert drive.finish() == Finish(3, "there is no module 'shop'", "Traceback of shop")
+
+    def test_failed_start_is_not_tried_again(self) -> None:
+        drive = Drive(workers(2))
+        drive.fail(1)
+        drive.exit(1)
+        drive.wait(100)
+        assert len(drive.spawned()) == 2
+
+    def test_first_failure_is_the_one_that_is_told(self) -> None:
+        drive = Drive(workers(2))
+        drive.fail(1, "first")
+        drive.fail(2, "second")
+        drive.exit(1)
+        drive.exit(2)
+        finish = drive.finish()
+        assert finish is not None
+        assert finish.message == "first"
+
+    def test_worker_that_dies_while_it_loads_ends_everything(self) -> None:
+        drive = Drive(workers(1))
+        drive.exit(1, "was killed by SIGSEGV")
+        assert drive.finish() == Finish(3, "worker 1 was killed by SIGSEGV before it was ready")
+
+    def test_worker_that_is_not_ready_in_time_is_killed_and_ends_everything(self) -> None:
+        drive = Drive(workers(1))
+        drive.wait(59)
+        assert drive.orders(Order.KILL) == []
+        drive.wait(1)
+        assert drive.orders(Order.KILL) == [1]
+        drive.exit(1, "was killed by SIGKILL")
+        assert drive.finish() == Finish(3, "worker 1 was not ready within 60 s (workers.boot_timeout)")
+
+    def test_stop_during_the_start_is_a_clean_stop(self) -> None:
+        drive = Drive(workers(1))
+        drive.command(Command.DRAIN)
+        drive.exit(1, "was killed by SIGTERM")
+        assert drive.finish() == Finish(0)
+
+    def test_reload_during_the_start_follows_it(self) -> None:
+        drive = Drive(workers(1))
+        drive.command(Command.RELOAD)
+        assert drive.asked(Prepare) == []
+        drive.ready(1)
+        assert drive.asked(Prepare) == [Prepare(2)]
+
+
+class TestCrash:
+    def test_crashed_worker_is_replaced_at_once_in_its_slot(self) -> None:
+        drive = Drive().booted()
+        drive.exit(2, "was killed by SIGKILL")
+        assert drive.spawned() == [("worker", 2, 1)]
+        assert "worker 2 was killed by SIGKILL; starting another now" in drive.logged()
+
+    def test_second_crash_in_a_row_waits(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.exit(1)
+        drive.ready(2)
+        drive.exit(2)
+        assert len(drive.spawned()) == 1
+        deadline = drive.core.deadline()
+        assert deadline is not None
+        assert deadline - drive.clock.now() == pytest.approx(0.5)
+        drive.wait(0.5)
+        assert len(drive.spawned()) == 2
+
+    def test_other_slots_do_not_wait(self) -> None:
+        drive = Drive(workers(2)).booted()
+        for child in (1, 3):
+            drive.exit(child)
+            drive.ready(*drive.numbers(ChildState.STARTING))
+        drive.exit(2)
+        assert drive.spawned()[-1] == ("worker", 2, 1)
+
+    def test_stable_worker_is_replaced_at_once_again(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.exit(1)
+        drive.ready(2)
+        drive.wait(10)
+        drive.exit(2)
+        assert len(drive.spawned()) == 2
+
+    def test_replacement_that_cannot_load_backs_off_and_nothing_ends(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.exit(1)
+        drive.fail(2)
+        drive.exit(2)
+        assert drive.core.phase is Phase.RUNNING
+        assert len(drive.spawned()) == 1
+        drive.wait(0.5)
+        assert len(drive.spawned()) == 2
+
+    def test_one_failure_counts_once(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.exit(1)
+        drive.fail(2)
+        drive.exit(2)
+        assert drive.core._backoffs[1, "worker", 1].crashes == 2
+
+    def test_late_exit_of_an_unknown_child_is_nothing(self) -> None:
+        drive = Drive().booted()
+        assert drive.exit(99) == []
+
+
+class TestReload:
+    def test_new_workers_are_ready_before_old_ones_drain(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2))
+        assert drive.spawned() == [("worker", 1, 2), ("worker", 2, 2)]
+        drive.ready(3)
+        assert drive.orders(Order.DRAIN) == []
+        drive.ready(4)
+        assert drive.orders(Order.DRAIN) == [1, 2]
+        assert drive.asked(Adopt) == [Adopt(2)]
+
+    def test_single_worker_is_never_missed(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        assert drive.numbers(ChildState.READY) == [1]
+        drive.ready(2)
+        assert drive.numbers(ChildState.READY) == [2]
+
+    def test_wrong_configuration_leaves_the_old_workers(self) -> None:
+        drive = Drive().booted()
+        drive.command(Command.RELOAD)
+        drive.refused("hostler.toml: unknown option 'treads'")
+        assert drive.core.phase is Phase.RUNNING
+        assert drive.spawned() == []
+        assert drive.orders(Order.DRAIN) == []
+        assert "unknown option 'treads'" in drive.logged()
+
+    def test_release_that_cannot_load_never_replaces_one_that_runs(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2))
+        drive.ready(3)
+        drive.fail(4, "no module named 'shop'", "Traceback of shop")
+        assert drive.asked(Abandon) == [Abandon(2)]
+        assert sorted(drive.orders(Order.DRAIN)) == [3, 4]
+        assert sorted(drive.numbers(ChildState.READY)) == [1, 2]
+        errors = [action for action in drive.asked(Log) if action.level == "error"]
+        assert [action.details for action in errors] == ["Traceback of shop"]
+
+    def test_abandoned_release_is_not_tried_again(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.fail(2)
+        drive.exit(2)
+        drive.wait(100)
+        assert len(drive.spawned()) == 1
+
+    @pytest.mark.parametrize("is_ready", [False, True])
+    def test_release_that_crashes_before_it_serves_is_abandoned(self, is_ready: bool) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2))
+        if is_ready:
+            drive.ready(3)
+        drive.exit(3, "was killed by SIGSEGV")
+        assert drive.asked(Abandon) == [Abandon(2)]
+        assert sorted(drive.numbers(ChildState.READY)) == [1, 2]
+
+    def test_release_that_never_gets_ready_is_abandoned(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.wait(60)
+        assert drive.orders(Order.KILL) == [2]
+        assert drive.core.phase is Phase.RUNNING
+        assert drive.numbers(ChildState.READY) == [1]
+
+    def test_reloads_during_a_reload_become_one(self) -> None:
+        drive = Drive(workers(1)).booted()
+        for _ in range(5):
+            drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.command(Command.RELOAD)
+        drive.command(Command.RELOAD)
+        assert drive.asked(Prepare) == [Prepare(2)]
+        drive.ready(2)
+        assert drive.asked(Prepare) == [Prepare(2), Prepare(3)]
+        drive.prepared(workers(1))
+        drive.ready(3)
+        assert drive.asked(Prepare) == [Prepare(2), Prepare(3)]
+
+    def test_crashed_worker_is_replaced_while_a_reload_loads(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.exit(1, "was killed by SIGKILL")
+        assert drive.spawned() == [("worker", 1, 2), ("worker", 1, 1)]
+
+    def test_new_configuration_changes_the_number_of_workers(self) -> None:
+        drive = Drive(workers(3)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.ready(4)
+        assert drive.orders(Order.DRAIN) == [1, 2, 3]
+        assert len(drive.spawned()) == 1
+
+    def test_old_worker_that_does_not_drain_in_time_is_killed(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.ready(2)
+        drive.wait(29)
+        assert drive.orders(Order.KILL) == []
+        drive.wait(1)
+        assert drive.orders(Order.KILL) == [1]
+
+    def test_end_of_a_drained_worker_starts_nothing(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.ready(2)
+        assert [action for action in drive.exit(1) if isinstance(action, Spawn)] == []
+
+
+class TestRecycling:
+    def test_successor_is_ready_before_the_worker_drains(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.recycle(1)
+        assert drive.spawned() == [("worker", 1, 1)]
+        assert drive.orders(Order.DRAIN) == []
+        drive.ready(2)
+        assert drive.orders(Order.DRAIN) == [1]
+
+    def test_workers_that_ask_together_are_replaced_one_after_the_other(self) -> None:
+        drive = Drive(workers(3)).booted()
+        for child in (1, 2, 3):
+            drive.recycle(child)
+        for successor in (4, 5, 6):
+            assert drive.numbers(ChildState.STARTING) == [successor]
+            drive.ready(successor)
+        assert drive.orders(Order.DRAIN) == [1, 2, 3]
+        assert len(drive.spawned()) == 3
+
+    def test_worker_goes_on_while_its_successor_does_not_load(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.recycle(1)
+        drive.fail(2)
+        drive.exit(2)
+        assert drive.numbers(ChildState.READY) == [1]
+        drive.wait(1)
+        assert drive.numbers(ChildState.STARTING) == [3]
+
+    def test_worker_asks_only_once(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.recycle(1)
+        drive.recycle(1)
+        assert len(drive.spawned()) == 1
+
+    def test_reload_takes_the_place_of_recycling(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.recycle(1)
+        assert drive.spawned() == [("worker", 1, 2)]
+
+
+class TestScaling:
+    def test_more_adds_a_slot(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.MORE)
+        assert drive.spawned() == [("worker", 2, 1)]
+
+    def test_fewer_drains_the_last_slot(self) -> None:
+        drive = Drive(workers(3)).booted()
+        drive.command(Command.FEWER)
+        assert drive.orders(Order.DRAIN) == [3]
+        assert drive.asked(Vacate) == [Vacate("worker", 3)]
+        drive.exit(3)
+        assert drive.spawned() == []
+
+    def test_last_worker_stays(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.FEWER)
+        assert drive.orders(Order.DRAIN) == []
+        assert drive.asked(Vacate) == []
+
+    def test_scaling_during_a_reload_holds_for_old_and_new(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.command(Command.MORE)
+        assert sorted(drive.spawned()) == [("worker", 1, 2), ("worker", 2, 1), ("worker", 2, 2)]
+
+
+class TestStop:
+    def test_drain_stops_listening_first_and_lets_requests_finish(self) -> None:
+        drive = Drive(workers(2)).booted()
+        actions = [action for action in drive.command(Command.DRAIN) if not isinstance(action, Log)]
+        assert actions == [StopListening(), Tell(1, Order.DRAIN), Tell(2, Order.DRAIN)]
+        drive.exit(1)
+        assert drive.finish() is None
+        drive.exit(2)
+        assert drive.finish() == Finish(0)
+        assert drive.core.phase is Phase.ENDED
+
+    def test_worker_that_does_not_drain_in_time_is_killed(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.DRAIN)
+        assert drive.core.deadline() == drive.clock.now() + 30
+        drive.wait(30)
+        assert drive.orders(Order.KILL) == [1]
+        drive.wait(30)
+        assert drive.orders(Order.KILL) == [1]
+
+    def test_second_interrupt_stops_now(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.INTERRUPT)
+        assert drive.orders(Order.STOP) == []
+        drive.command(Command.INTERRUPT)
+        assert drive.orders(Order.STOP) == [1]
+        drive.wait(PROMPT_TIMEOUT)
+        assert drive.orders(Order.KILL) == [1]
+
+    def test_second_term_does_not_hurry(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.DRAIN)
+        assert drive.command(Command.DRAIN) == []
+
+    def test_stop_now_stops_listening_and_all_children(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.STOP)
+        assert drive.asked(StopListening) == [StopListening()]
+        assert drive.orders(Order.STOP) == [1, 2]
+
+    def test_nothing_is_started_any_more(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.DRAIN)
+        drive.command(Command.RELOAD)
+        drive.command(Command.MORE)
+        drive.exit(1)
+        drive.wait(10)
+        assert drive.spawned() == []
+        assert drive.asked(Prepare) == []
+
+    def test_stop_during_a_reload_ends_both_generations(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.command(Command.DRAIN)
+        assert sorted(drive.orders(Order.DRAIN)) == [1, 2]
+        drive.exit(1)
+        drive.exit(2)
+        assert drive.finish() == Finish(0)
+
+    def test_nothing_follows_the_end(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.STOP)
+        drive.exit(1)
+        assert drive.command(Command.RELOAD) == []
+        assert drive.wait(100) == []
+
+
+class TestLogs:
+    def test_own_log_is_reopened_before_those_of_children(self) -> None:
+        drive = Drive(workers(2)).booted()
+        assert drive.command(Command.REOPEN_LOGS) == [
+            ReopenLogs(),
+            Tell(1, Order.REOPEN_LOGS),
+            Tell(2, Order.REOPEN_LOGS),
+        ]
+
+
+class TestForkServer:
+    def test_workers_wait_for_their_fork_server(self) -> None:
+        drive = Drive(preloaded(2))
+        assert drive.spawned() == [("fork server", 1, 1)]
+        drive.ready(1)
+        assert [(each.role, each.via) for each in drive.asked(Spawn)[1:]] == [("worker", 1), ("worker", 1)]
+
+    def test_fork_server_that_cannot_load_ends_the_start(self) -> None:
+        drive = Drive(preloaded(2))
+        drive.fail(1, "there is no module 'shop'")
+        drive.exit(1)
+        assert drive.finish() == Finish(3, "there is no module 'shop'", "Traceback")
+
+    def test_workers_outlive_a_crashed_fork_server(self) -> None:
+        drive = Drive(preloaded(2)).booted()
+        drive.exit(1, "was killed by SIGKILL")
+        assert drive.spawned() == [("fork server", 1, 1)]
+        assert drive.orders(Order.DRAIN) == []
+
+    def test_crashed_worker_waits_for_the_new_fork_server(self) -> None:
+        drive = Drive(preloaded(1)).booted()
+        drive.exit(1, "was killed by SIGKILL")
+        drive.exit(2, "was killed by SIGKILL")
+        assert drive.spawned() == [("fork server", 1, 1)]
+        drive.ready(3)
+        assert drive.asked(Spawn)[-1] == Spawn(4, "worker", 1, 1, via=3)
+
+    def test_reload_loads_new_code_in_a_new_fork_server(self) -> None:
+        drive = Drive(preloaded(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(preloaded(1))
+        assert drive.spawned() == [("fork server", 1, 2)]
+        drive.ready(3)
+        drive.ready(4)
+        assert sorted(drive.orders(Order.DRAIN)) == [1, 2]
+
+    def test_old_fork_server_goes_on_when_the_new_one_does_not_load(self) -> None:
+        drive = Drive(preloaded(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(preloaded(1))
+        drive.fail(3)
+        assert sorted(drive.numbers(ChildState.READY)) == [1, 2]
+
+
+class TestTransitions:
+    def test_no_child_comes_back_from_the_way_out(self) -> None:
+        order = [
+            ChildState.STARTING,
+            ChildState.READY,
+            ChildState.DRAINING,
+            ChildState.STOPPING,
+            ChildState.KILLED,
+        ]
+        assert all(order.index(before) < order.index(after) for (before, _), after in TRANSITIONS.items())
+
+    def test_every_living_child_can_be_killed(self) -> None:
+        alive = set(ChildState) - {ChildState.KILLED}
+        assert {state for state, turn in TRANSITIONS if turn is Turn.KILL} == alive

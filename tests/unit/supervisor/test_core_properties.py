@@ -1,0 +1,157 @@
+"""Whatever happens, in whatever order: the promises of the supervisor's core."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from hostler.supervisor.model import ACTIVE, ChildState, Command, Log, Order, Phase, Prepare, Tell
+from tests.fakes.supervision import Drive, preloaded, workers
+
+COUNTS = st.integers(1, 4)
+
+
+class SupervisorMachine(RuleBasedStateMachine):
+    """A supervisor whose children do whatever they like, but end when they are killed."""
+
+    # Most of what can go wrong goes wrong after the start, and a failed start ends everything.
+    @initialize(count=COUNTS, preload=st.booleans(), is_booted=st.sampled_from([True, True, True, False]))
+    def start(self, count: int, preload: bool, is_booted: bool) -> None:
+        self.preload = preload
+        self.drive = Drive(self._roles(count))
+        if is_booted:
+            self.drive.booted()
+
+    def _roles(self, count: int) -> tuple:
+        return preloaded(count) if self.preload else workers(count)
+
+    def _pick(self, data: st.DataObject, *states: ChildState) -> int | None:
+        numbers = sorted(self.drive.numbers(*states))
+        return data.draw(st.sampled_from(numbers)) if numbers else None
+
+    def _answer(self, is_good: bool, count: int) -> None:
+        """A request to prepare is always answered at once, as the shell does."""
+        if self.drive.core.phase is Phase.RELOADING and self.drive.core.candidate is None:
+            if is_good:
+                self.drive.prepared(self._roles(count))
+            else:
+                self._check_failed_reload(self.drive.refused)
+
+    def _check_failed_reload(self, fail) -> None:
+        before = set(self._ready(self.drive.core.current.generation))
+        fail()
+        assert set(self._ready(self.drive.core.current.generation)) == before
+
+    def _ready(self, generation: int) -> list[int]:
+        return [each.number for each in self.drive.children(ChildState.READY) if each.generation == generation]
+
+    @rule(data=st.data(), is_good=st.booleans(), count=COUNTS)
+    def child_gets_ready(self, data: st.DataObject, is_good: bool, count: int) -> None:
+        child = self._pick(data, ChildState.STARTING)
+        if child is not None:
+            self.drive.ready(child)
+            self._answer(is_good, count)
+
+    @rule(data=st.data(), is_good=st.booleans(), count=COUNTS)
+    def child_cannot_load(self, data: st.DataObject, is_good: bool, count: int) -> None:
+        child = self._pick(data, ChildState.STARTING)
+        if child is None:
+            return
+        candidate = self.drive.core.candidate
+        if candidate is not None and self.drive.core.children[child].generation == candidate.generation:
+            self._check_failed_reload(lambda: self.drive.fail(child))
+        else:
+            self.drive.fail(child)
+        self._answer(is_good, count)
+
+    @rule(data=st.data(), is_good=st.booleans(), count=COUNTS)
+    def child_ends(self, data: st.DataObject, is_good: bool, count: int) -> None:
+        child = self._pick(data, *ChildState)
+        if child is not None:
+            self.drive.exit(child)
+            self._answer(is_good, count)
+
+    @rule(data=st.data())
+    def child_asks_for_recycling(self, data: st.DataObject) -> None:
+        child = self._pick(data, ChildState.READY)
+        if child is not None:
+            self.drive.recycle(child)
+
+    @rule(seconds=st.sampled_from([0.0, 0.4, 1.0, 2.0, 30.0, 60.0]), is_good=st.booleans(), count=COUNTS)
+    def time_passes(self, seconds: float, is_good: bool, count: int) -> None:
+        self.drive.wait(seconds)
+        self._answer(is_good, count)
+
+    @rule(command=st.sampled_from([Command.MORE, Command.FEWER, Command.REOPEN_LOGS]))
+    def operator_adjusts(self, command: Command) -> None:
+        self.drive.command(command)
+
+    @rule(is_good=st.booleans(), count=COUNTS)
+    def operator_reloads(self, is_good: bool, count: int) -> None:
+        self.drive.command(Command.RELOAD)
+        self._answer(is_good, count)
+
+    @precondition(lambda self: len(self.drive.actions) > 30)
+    @rule(command=st.sampled_from([Command.DRAIN, Command.INTERRUPT, Command.STOP]))
+    def operator_stops(self, command: Command) -> None:
+        self.drive.command(command)
+
+    @invariant()
+    def never_more_than_wanted_and_one(self) -> None:
+        core = self.drive.core
+        for plan in filter(None, (core.current, core.candidate)):
+            for role in plan.roles:
+                active = [
+                    each
+                    for each in self.drive.children(*ACTIVE)
+                    if each.generation == plan.generation and each.role.name == role.name
+                ]
+                assert len(active) <= role.count + 1
+
+    @invariant()
+    def nobody_but_current_and_candidate_takes_a_slot(self) -> None:
+        core = self.drive.core
+        known = {plan.generation for plan in (core.current, core.candidate) if plan is not None}
+        assert {each.generation for each in self.drive.children(*ACTIVE)} <= known
+
+    @invariant()
+    def everyone_on_the_way_out_has_a_deadline_or_is_killed(self) -> None:
+        for child in self.drive.core.children.values():
+            if child.state in (ChildState.STARTING, ChildState.DRAINING, ChildState.STOPPING):
+                assert child.deadline is not None
+            if child.state is ChildState.KILLED:
+                assert Tell(child.number, Order.KILL) in self.drive.actions
+
+    @invariant()
+    def every_request_to_prepare_is_new(self) -> None:
+        asked = self.drive.asked(Prepare)
+        assert len({each.generation for each in asked}) == len(asked)
+
+    @invariant()
+    def nothing_runs_after_the_end(self) -> None:
+        if self.drive.core.phase is Phase.ENDED:
+            assert not self.drive.core.children
+            assert self.drive.finish() is not None
+
+    def teardown(self) -> None:
+        """However it went, it ends when asked, within its deadlines."""
+        if not hasattr(self, "drive"):
+            return
+        asked_at = self.drive.clock.now()
+        self.drive.command(Command.DRAIN)
+        for _ in range(100):
+            deadline = self.drive.core.deadline()
+            if deadline is None:
+                break
+            self.drive.wait(max(0.0, deadline - self.drive.clock.now()))
+        for child in self.drive.numbers(*ChildState):
+            self.drive.exit(child)
+        assert self.drive.core.phase is Phase.ENDED
+        assert self.drive.clock.now() - asked_at <= 30.001
+        levels = {action.level for action in self.drive.asked(Log)}
+        assert levels <= {"debug", "info", "warning", "error"}
+
+
+SupervisorMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+TestSupervisorMachine = SupervisorMachine.TestCase
