@@ -90,7 +90,7 @@ class FakeEngine:
 
         try:
             body = b"".join(self._application(self._environ(method, path, listener), start_response))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what the application raises is the engine's to answer
             request = {"id": "fake-1", "method": method, "path": path, "client": "127.0.0.1"}
             body = self._hooks.application_failed(error, request) or b"failed"
             collected.update(status="500 Internal Server Error", headers=[])

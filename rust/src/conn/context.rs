@@ -8,7 +8,7 @@ use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
-use crate::trust::{Networks, Precedence, resolve};
+use crate::trust::{Networks, PeerAddr, Precedence, resolve};
 
 use super::{Request, Retired};
 
@@ -22,6 +22,12 @@ const POOL: usize = 256;
 /// How long an idle connection is left open when the worker drains, so that a client that was about to use it can:
 /// nginx's `keepalive_min_timeout` is for the same purpose. A compromise between lost requests and a quick stop.
 const DRAIN_IDLE: Millis = 500;
+
+impl From<Peer> for PeerAddr {
+    fn from(peer: Peer) -> Self {
+        peer.ip().map_or(Self::Unix, Self::Ip)
+    }
+}
 
 /// What connections need to know of the configuration. Timeouts are milliseconds, sizes bytes.
 #[derive(Debug)]
@@ -74,6 +80,7 @@ pub struct Context {
     /// Lines for the server log, to be taken by whoever can write it.
     pub notices: Vec<String>,
     pub(super) scratch: Vec<u8>,
+    #[expect(clippy::vec_box, reason = "requests change hands as boxes")]
     pool: Vec<Box<Request>>,
     ids: RequestIds,
     date: DateCache,
@@ -141,6 +148,7 @@ impl Context {
     }
 
     /// How long a connection may wait for its next request.
+    #[must_use]
     pub fn idle_timeout(&self) -> Millis {
         if self.draining {
             DRAIN_IDLE.min(self.settings.keep_alive_timeout)

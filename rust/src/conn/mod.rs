@@ -69,6 +69,10 @@ enum Step {
 
 /// A connection.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own beside the phase"
+)]
 pub struct Conn {
     /// Its name.
     pub id: ConnId,

@@ -219,7 +219,7 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let stream = Stream::new(ours.into());
         let mut file = tempfile();
-        file.write_all(&[b'f'; 300_000]).unwrap();
+        file.write_all(&vec![b'f'; 300_000]).unwrap();
         let (mut outbox, mut retired, mut written) = (Outbox::default(), Retired::new(), 0);
         outbox.push_copy(b"head");
         outbox.push(
@@ -244,7 +244,13 @@ mod tests {
             std::thread::yield_now();
         }
         drop(stream);
-        let expected = [&b"head"[..], &[b's'; 700_000], &[b'f'; 300_000], b"tail"].concat();
+        let expected = [
+            b"head".to_vec(),
+            vec![b's'; 700_000],
+            vec![b'f'; 300_000],
+            b"tail".to_vec(),
+        ]
+        .concat();
         assert_eq!(reader.join().unwrap(), expected);
         assert_eq!(
             (written, retired.len(), outbox.in_memory()),

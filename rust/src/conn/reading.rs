@@ -217,7 +217,9 @@ impl Conn {
         request.trusted = self.trusted;
         request.started = context.now.nanos;
         context.identify(&mut request);
-        self.keep_alive = request.head.keep_alive && context.keeps_alive();
+        // The answer must say what will happen to the connection.
+        request.head.keep_alive &= context.keeps_alive();
+        self.keep_alive = request.head.keep_alive;
         self.linger = false;
         self.served += 1;
         if matches!(request.head.framing, Framing::None | Framing::Length(0)) {

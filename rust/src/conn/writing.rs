@@ -36,9 +36,9 @@ impl std::fmt::Debug for Part {
 }
 
 /// How many bytes went out, and whether the connection is still there.
-fn outcome(transfer: Transfer) -> (usize, Verdict) {
+fn outcome(transfer: &Transfer) -> (usize, Verdict) {
     match transfer {
-        Transfer::Done(count) => (count, Verdict::Keep),
+        Transfer::Done(count) => (*count, Verdict::Keep),
         Transfer::Blocked => (0, Verdict::Keep),
         Transfer::Broken(_) => (0, Verdict::Close),
     }
@@ -67,17 +67,23 @@ impl Conn {
     }
 
     fn send_first(&mut self, bytes: &[u8]) -> Verdict {
-        let (sent, verdict) = outcome(self.stream.send(bytes));
+        let (sent, verdict) = outcome(&self.stream.send(bytes));
         self.output.push_copy(&bytes[sent..]);
         verdict
     }
 
-    fn send_both(&mut self, bytes: &[u8], payload: Box<dyn Payload>, context: &mut Context) -> Verdict {
+    fn send_both(
+        &mut self,
+        bytes: &[u8],
+        payload: Box<dyn Payload>,
+        context: &mut Context,
+    ) -> Verdict {
         let runs = [IoSlice::new(bytes), IoSlice::new((*payload).as_ref())];
-        let (sent, verdict) = outcome(self.stream.send_runs(&runs));
+        let (sent, verdict) = outcome(&self.stream.send_runs(&runs));
         self.output.push_copy(&bytes[sent.min(bytes.len())..]);
         let at = sent.saturating_sub(bytes.len());
-        self.output.push(Segment::Shared(payload, at), &mut context.retired);
+        self.output
+            .push(Segment::Shared(payload, at), &mut context.retired);
         verdict
     }
 

@@ -8,8 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::trust::PeerAddr;
-
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -27,12 +25,6 @@ impl Peer {
             Self::Tcp(address) => Some(address.ip()),
             Self::Unix => None,
         }
-    }
-}
-
-impl From<Peer> for PeerAddr {
-    fn from(peer: Peer) -> Self {
-        peer.ip().map_or(Self::Unix, Self::Ip)
     }
 }
 

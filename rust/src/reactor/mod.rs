@@ -30,6 +30,10 @@ pub use wheel::Wheel;
 
 /// What one registered descriptor reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the kernel reports them independently"
+)]
 pub struct Readiness {
     /// The value given at registration.
     pub token: u64,

@@ -51,6 +51,7 @@ pub struct Crew<Engine> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Roster {
     /// Threads that exist or are being started, the first one included.
     total: usize,

@@ -143,9 +143,10 @@ class FailurePage:
 
 @dataclass(frozen=True, slots=True)
 class RequestLog:
-    """Wraps an application and writes a line when it starts each response.
+    """Wraps an application and writes a line for each response: once the application has returned, or has failed to.
 
-    Only `start_response` is replaced: the result passes through untouched, so that a `wsgi.file_wrapper` stays one.
+    Only `start_response` is replaced: the result passes through untouched, so that a `wsgi.file_wrapper` stays one. An
+    application that starts its response only while its result is iterated has its line written then.
     """
 
     application: WsgiApplication
@@ -156,13 +157,30 @@ class RequestLog:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
         began = self.clock.now()
+        last_status = ""
+        has_returned = False
 
-        def start_logged(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
-            started = start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+        def write(status: str) -> None:
             self.write(self.format_line(environ, status, self.clock.now() - began))
+
+        def start_noted(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
+            nonlocal last_status
+            started = start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+            last_status = status
+            if has_returned:
+                write(status)
             return started
 
-        return self.application(environ, start_logged)
+        try:
+            result = self.application(environ, start_noted)
+        except BaseException:
+            # What was started is not sent: the engine answers in the application's place.
+            write("500")
+            raise
+        has_returned = True
+        if last_status:
+            write(last_status)
+        return result
 
     def format_line(self, environ: Mapping[str, Any], status: str, seconds: float) -> str:
         """Write `GET   200     12 ms  /path?query`, coloured by the status."""

@@ -22,7 +22,7 @@ MOST_FRAMES = 40
 # The header by which the page finds out that what serves its address now is another page.
 TOKEN_HEADER = "X-Hostler-Error"  # noqa: S105 - names a header
 _OWN_DIRECTORY = f"{Path(__file__).absolute().parent.parent}/"
-_IMPORT_SYSTEM = "<frozen importlib"
+_IMPORT_SYSTEM = ("<frozen importlib", importlib.__file__)
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d1d1f;--dim:#6b6b70;--paper:#fff;--card:#f5f5f7;--mark:#ffe3e0;--red:#b3261e}
@@ -132,7 +132,7 @@ def _list_spots(tracebacks: TracebackType | None) -> Iterator[Spot]:
     """List the frames that are not Hostler's own or the import system's, outermost first."""
     for frame, line in traceback.walk_tb(tracebacks):
         code = frame.f_code
-        if code.co_filename.startswith((_OWN_DIRECTORY, _IMPORT_SYSTEM)):
+        if code.co_filename.startswith((_OWN_DIRECTORY, *_IMPORT_SYSTEM)):
             continue
         yield Spot(code.co_filename, line or 0, code.co_name, _is_library(code.co_filename))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,7 +42,7 @@ class Hooks:
     def application_failed(self, error: BaseException, request: dict[str, str]) -> bytes | None:
         """Log the traceback under the request's id, and render the page if there is somebody who wants to."""
         where = f"{request.get('method', '?')} {request.get('path', '?')}"
-        trace = "".join(traceback.format_exception(error)).rstrip()
+        trace = describe_failure(error).rstrip()
         self._log.error("%s failed in the application [request %s]\n%s", where, request.get("id", "?"), trace)
         if self._error_page is None:
             return None

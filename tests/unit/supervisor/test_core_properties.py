@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hostler.supervisor.model import ACTIVE, ChildState, Command, Log, Order, Phase, Prepare, Tell
+from hostler.supervisor.model import ACTIVE, ChildState, Command, Log, Order, Phase, Prepare, Role, Tell
 from tests.fakes.supervision import Drive, preloaded, workers
 
 COUNTS = st.integers(1, 4)
@@ -23,7 +25,7 @@ class SupervisorMachine(RuleBasedStateMachine):
         if is_booted:
             self.drive.booted()
 
-    def _roles(self, count: int) -> tuple:
+    def _roles(self, count: int) -> tuple[Role, ...]:
         return preloaded(count) if self.preload else workers(count)
 
     def _pick(self, data: st.DataObject, *states: ChildState) -> int | None:
@@ -38,7 +40,7 @@ class SupervisorMachine(RuleBasedStateMachine):
             else:
                 self._check_failed_reload(self.drive.refused)
 
-    def _check_failed_reload(self, fail) -> None:
+    def _check_failed_reload(self, fail: Callable[[], object]) -> None:
         before = set(self._ready(self.drive.core.current.generation))
         fail()
         assert set(self._ready(self.drive.core.current.generation)) == before

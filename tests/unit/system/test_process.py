@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,15 +122,11 @@ def test_child_starts_with_signals_reset() -> None:
         signal.signal(signal.SIGTERM, former)
 
 
-def in_own_interpreter(program: Callable[[], None] | str) -> str:
+def in_own_interpreter(program: str) -> str:
     """Run code that changes its whole process."""
-    result = subprocess.run(
-        [sys.executable, "-c", str(program)],
-        env={"PYTHONPATH": f"{ROOT}/src"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    command = [sys.executable, "-c", program]
+    environment = {"PYTHONPATH": f"{ROOT}/src"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -100,7 +100,7 @@ def test_colour_needs_a_terminal_that_wants_it() -> None:
     assert not is_colour_wanted(terminal, {"TERM": "dumb"})
     os.close(terminal)
     os.close(leader)
-    with open(os.devnull) as file:
+    with Path(os.devnull).open() as file:
         assert not is_colour_wanted(file.fileno(), {"TERM": "xterm"})
 
 

@@ -37,6 +37,10 @@ enum Underscores {
 
 /// What becomes of a header field.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about a name, found out once"
+)]
 struct Name {
     key: Py<PyString>,
     has_underscore: bool,
@@ -339,11 +343,18 @@ impl Name {
             "CONTENT_TYPE" | "CONTENT_LENGTH" => upper.clone(),
             _ => format!("HTTP_{upper}"),
         };
+        let has_underscore = raw.contains(&b'_');
+        // What describes the body is never another spelling's to say, not even where underscores are allowed.
+        let forged = has_underscore
+            && matches!(
+                key.as_str(),
+                "CONTENT_LENGTH" | "CONTENT_TYPE" | "HTTP_TRANSFER_ENCODING"
+            );
         Self {
             key: PyString::intern(py, &key).unbind(),
-            has_underscore: raw.contains(&b'_'),
-            hidden_from_trusted: is_hidden(raw, true),
-            hidden_from_others: is_hidden(raw, false),
+            has_underscore,
+            hidden_from_trusted: forged || is_hidden(raw, true),
+            hidden_from_others: forged || is_hidden(raw, false),
             is_cookie: upper == "COOKIE",
         }
     }

@@ -126,7 +126,7 @@ impl Exchange {
 
     /// Takes what the application passes to `start_response`.
     fn start(&mut self, status: &Bound<'_, PyString>, headers: &Bound<'_, PyList>) -> PyResult<()> {
-        let status_text = native(status, "the status")?;
+        let status_text = native(status, || "the status".to_owned())?;
         let code =
             check_status(&status_text).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let mut head = Vec::with_capacity(512);
@@ -154,8 +154,10 @@ impl Exchange {
                 )
             })?;
             let (name_bytes, value_bytes) = (
-                native(name, "a response header's name")?,
-                native(value, "a response header's value")?,
+                native(name, || "a response header's name".to_owned())?,
+                native(value, || {
+                    format!("the value of response header {}", shown(name))
+                })?,
             );
             match fields.add(&name_bytes, &value_bytes) {
                 Ok(FieldKind::ContentLength(_)) => {}
@@ -198,7 +200,7 @@ impl Exchange {
                 &started.fields,
                 date,
                 &self.shared.server_header,
-            )
+            );
         });
         self.remaining = if let BodyFraming::Length(length) = plan.body {
             Some(length)
@@ -483,7 +485,7 @@ impl StartResponse {
             .map_err(|_| wrong_type("what is passed to write()", data))?;
         let mut exchange = self.exchange()?;
         exchange.piece(py, data)?;
-        super::iterate::wait_for_client(py, exchange, self)?;
+        super::iterate::wait_for_client(py, exchange);
         Ok(())
     }
 }
@@ -498,10 +500,10 @@ fn raised(exc_info: &Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-/// The bytes of a native string: latin-1, PEP 3333 "Unicode Issues".
+/// The bytes of a native string: latin-1, PEP 3333 "Unicode Issues". `subject` says what it is, should it be none.
 fn native<'text>(
     text: &'text Bound<'_, PyString>,
-    subject: &str,
+    subject: impl FnOnce() -> String,
 ) -> PyResult<std::borrow::Cow<'text, [u8]>> {
     let utf8 = text.to_str()?;
     if utf8.is_ascii() {
@@ -513,7 +515,8 @@ fn native<'text>(
         .collect();
     bytes.map(Into::into).ok_or_else(|| {
         PyValueError::new_err(format!(
-            "{subject} has characters that are not latin-1: {}",
+            "{} has characters that are not latin-1: {}",
+            subject(),
             shown(text)
         ))
     })

@@ -118,12 +118,12 @@ fn respond(
     body: &Bound<'_, PyAny>,
 ) -> PyResult<Ending> {
     if let Ok(list) = body.cast_exact::<PyList>() {
-        return respond_all(py, start, list.len(), || Ok(list.as_any().clone()));
+        return respond_all(py, start, list.len(), list);
     }
     if let Ok(tuple) = body.cast_exact::<PyTuple>() {
-        return respond_all(py, start, tuple.len(), || Ok(tuple.as_any().clone()));
+        return respond_all(py, start, tuple.len(), tuple);
     }
-    let ending = respond_some(py, shared, start, body);
+    let ending = respond_some(py, start, body);
     let closed = close(py, body);
     match (ending, closed) {
         (Ok(ending), Ok(())) => Ok(ending),
@@ -142,19 +142,16 @@ fn respond(
 }
 
 /// A list or tuple: all of the body is there, so its length is known.
-fn respond_all<'py>(
-    py: Python<'py>,
+fn respond_all(
+    py: Python<'_>,
     start: &StartResponse,
     length: usize,
-    items: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    items: &Bound<'_, PyAny>,
 ) -> PyResult<Ending> {
-    let items = items()?;
     if start.exchange()?.is_sent() {
         // write() was used before: what is returned comes after it.
         for item in items.try_iter()? {
-            start
-                .exchange()?
-                .piece(py, bytes_of(&item?)?.as_borrowed().as_any().cast()?)?;
+            start.exchange()?.piece(py, bytes_of(&item?)?)?;
         }
         return start.exchange()?.finish();
     }
@@ -169,9 +166,9 @@ fn respond_all<'py>(
     start.exchange()?.whole(py, &PyBytes::new(py, &whole))
 }
 
+/// An iterable whose length nobody knows, or a file.
 fn respond_some(
     py: Python<'_>,
-    shared: &Shared,
     start: &StartResponse,
     body: &Bound<'_, PyAny>,
 ) -> PyResult<Ending> {
@@ -193,9 +190,8 @@ fn respond_some(
         if exchange.is_abandoned() {
             break;
         }
-        wait_for_client(py, exchange, start)?;
+        wait_for_client(py, exchange);
     }
-    let _ = shared;
     start.exchange()?.finish()
 }
 
@@ -220,13 +216,9 @@ fn close(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Waits until the client has taken enough of what was sent. Takes the exchange, which stays free meanwhile.
-pub(super) fn wait_for_client(
-    py: Python<'_>,
-    exchange: MutexGuard<'_, Exchange>,
-    _start: &StartResponse,
-) -> PyResult<()> {
+pub(super) fn wait_for_client(py: Python<'_>, exchange: MutexGuard<'_, Exchange>) {
     let Some(flow) = exchange.congestion() else {
-        return Ok(());
+        return;
     };
     let shared = exchange.shared.clone();
     drop(exchange);
@@ -237,7 +229,6 @@ pub(super) fn wait_for_client(
         || !flow.is_above(mark),
         |timeout| flow.wait_below(mark, timeout),
     );
-    Ok(())
 }
 
 /// Waits for something that the reactor brings about, while somebody turns the reactor: another thread, or else this one.
@@ -333,10 +324,12 @@ fn log_failure(
             trouble.write_unraisable(py, None);
         }
     }
+    // Before 3.12 only this gives the exception its traceback; `value` leaves it apart.
+    let raised = error.clone_ref(py).into_value(py);
     let told = shared
         .hooks
         .bind(py)
-        .call_method1(intern!(py, "application_failed"), (error.value(py), about));
+        .call_method1(intern!(py, "application_failed"), (raised, about));
     match told.and_then(|page| page.extract::<Option<Vec<u8>>>()) {
         Ok(page) => page,
         Err(trouble) => {

@@ -1,0 +1,56 @@
+"""A look at one answer before it is timed: a fast wrong answer is worth nothing."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import time
+
+from bench.errors import BenchError
+from bench.load import Load
+
+START_SECONDS = 20.0
+PAUSE_SECONDS = 0.05
+
+
+def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) -> None:
+    """Send one request of `load` and compare status, declared length and body.
+
+    Errors:
+        BenchError: the answer is not the expected one.
+        OSError: there is no answer.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(load.method, load.path, body=b"x" * load.body_size or None)
+        response = connection.getresponse()
+        length = response.getheader("Content-Length")
+        body = response.read()
+    except http.client.HTTPException as error:
+        raise BenchError(f"the answer is not HTTP: {error!r}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise BenchError(f"answered {response.status} {response.reason}, not 200")
+    if length not in (None, str(len(expected))) or body != expected:
+        raise BenchError(f"answered {len(body)} bytes (Content-Length {length}), not the expected {len(expected)}")
+
+
+def wait_until_served(process: subprocess.Popen[bytes], port: int, load: Load, expected: bytes) -> None:
+    """Wait until a new server gives the right answer.
+
+    Errors:
+        BenchError: it ended, gave a wrong answer, or took longer than `START_SECONDS`.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return check_answer(port, load, expected)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise BenchError(f"gave no answer within {START_SECONDS:.0f} s: {error}") from error
+        try:
+            status = process.wait(PAUSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        raise BenchError(f"ended with status {status} before it answered")

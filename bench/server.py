@@ -1,0 +1,257 @@
+"""The servers that are compared: how each is started for one case, and how its version is asked for."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+# Arbitrary, above the 512 connections of the widest case; a server's own lower default would measure a limit instead.
+BACKLOG = 2048
+
+NGINX_CONFIGURATION = Template(
+    """\
+daemon off;
+worker_processes 1;
+$user
+pid $scratch/nginx.pid;
+error_log $scratch/nginx-error.log;
+events { worker_connections 4096; }
+http {
+    access_log $access_log;
+    # Nobody else closes a connection after a number of requests.
+    keepalive_requests 1000000000;
+    client_body_temp_path $scratch/nginx-body;
+    proxy_temp_path $scratch/nginx-proxy;
+    fastcgi_temp_path $scratch/nginx-fastcgi;
+    uwsgi_temp_path $scratch/nginx-uwsgi;
+    scgi_temp_path $scratch/nginx-scgi;
+    default_type text/plain;
+    sendfile on;
+    server {
+        listen 127.0.0.1:$port backlog=$backlog;
+        root $scratch;
+        $location
+    }
+}
+"""
+)
+NGINX_LOCATIONS = {
+    "plaintext": 'location / { return 200 "Hello, world!"; }',
+    "large": "location = / { try_files /large.bin =404; }",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories that commands are built from.
+
+    Attributes:
+        root: the repository.
+        peers: the virtual environment of the peers.
+        scratch: a temporary directory for logs, configurations and files to serve.
+    """
+
+    root: Path
+    peers: Path
+    scratch: Path
+
+    def peer(self, program: str) -> str:
+        """Name a program of the peers' environment."""
+        return str(self.peers / "bin" / program)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What one measurement asks of a server.
+
+    Attributes:
+        app: a module of `bench.apps`.
+        threads: how many calls of the application may run at once.
+        access_log: whether each request is logged, to a file.
+        port: where to listen on 127.0.0.1.
+        places: the directories to use.
+    """
+
+    app: str
+    threads: int
+    access_log: bool
+    port: int
+    places: Places
+
+    @property
+    def target(self) -> str:
+        """The application as `module:attribute`."""
+        return f"bench.apps.{self.app}:app"
+
+    @property
+    def address(self) -> str:
+        """Where to listen, as `host:port`."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """The file that an access log goes to."""
+        return str(self.places.scratch / f"access-{self.port}.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server, or one way to configure it.
+
+    Attributes:
+        key: its name on the command line and in the raw figures.
+        title: its name in tables.
+        build: the command for a case, or None where it cannot do what the case asks.
+        package: the distribution that its version is read from; empty for Hostler and nginx.
+        threads: whether it can run several calls at once within one worker.
+        note: what a reader of its figures has to know.
+    """
+
+    key: str
+    title: str
+    build: Callable[[Case], list[str] | None]
+    package: str = ""
+    threads: bool = False
+    note: str = ""
+
+
+def build_hostler(case: Case) -> list[str] | None:
+    """Hostler, from the environment that runs this program."""
+    command = [sys.executable, "-m", "hostler", "run", case.target, "--bind", case.address]
+    log = ["--access-log", case.log] if case.access_log else []
+    return [*command, "--workers", "1", "--threads", str(case.threads), *log]
+
+
+def build_nginx(case: Case) -> list[str] | None:
+    """Nginx without an application: a fixed answer, or a file by sendfile."""
+    location = NGINX_LOCATIONS.get(case.app)
+    if location is None:
+        return None
+    scratch = case.places.scratch
+    if case.app == "large":
+        (scratch / "large.bin").write_bytes(b"0123456789abcdef" * 65_536)
+    configuration = scratch / f"nginx-{case.port}.conf"
+    configuration.write_text(
+        NGINX_CONFIGURATION.substitute(
+            # Only root can give its worker to somebody else, who could not read the scratch directory.
+            user="user root root;" if getpass.getuser() == "root" else "",
+            scratch=scratch,
+            access_log=case.log if case.access_log else "off",
+            port=case.port,
+            backlog=BACKLOG,
+            location=location,
+        )
+    )
+    return ["nginx", "-c", str(configuration), "-e", str(scratch / "nginx-error.log")]
+
+
+def build_gunicorn_sync(case: Case) -> list[str] | None:
+    """Gunicorn's default worker: one call at a time, one request per connection."""
+    return None if case.threads > 1 else [*_gunicorn(case), "--worker-class", "sync", case.target]
+
+
+def build_gunicorn_gthread(case: Case) -> list[str] | None:
+    """Gunicorn's threaded worker, which keeps connections alive."""
+    return [*_gunicorn(case), "--worker-class", "gthread", "--threads", str(case.threads), case.target]
+
+
+def _gunicorn(case: Case) -> list[str]:
+    log = ["--access-logfile", case.log] if case.access_log else []
+    return [
+        *(case.places.peer("gunicorn"), "--bind", case.address, "--workers", "1", "--no-control-socket"),
+        *("--worker-connections", str(BACKLOG), "--log-level", "warning", *log),
+    ]
+
+
+def build_uwsgi(case: Case) -> list[str] | None:
+    """Start uWSGI as an HTTP/1.1 server without a router in front."""
+    return [
+        *(case.places.peer("uwsgi"), "--http11-socket", case.address, "--module", case.target, "--processes", "1"),
+        # Without a master: it would only add memory. A term signal means "reload" unless told otherwise.
+        *("--threads", str(case.threads), "--listen", "1024", "--need-app", "--die-on-term", "--enable-threads"),
+        *(["--logto", case.log] if case.access_log else ["--disable-logging"]),
+    ]
+
+
+def build_granian(case: Case) -> list[str] | None:
+    """Granian with as many Python threads as the case asks for."""
+    return [*_granian(case), "--blocking-threads", str(case.threads), case.target]
+
+
+def build_granian_default(case: Case) -> list[str] | None:
+    """Granian as it comes, which sizes its own pool of Python threads."""
+    return [*_granian(case), case.target]
+
+
+def _granian(case: Case) -> list[str]:
+    # Its access log goes to standard output, which is a file here.
+    log = ["--access-log"] if case.access_log else ["--no-log"]
+    return [
+        *(case.places.peer("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(case.port)),
+        *("--workers", "1", "--http", "1", "--no-ws", "--backlog", str(BACKLOG), *log),
+    ]
+
+
+def build_waitress(case: Case) -> list[str] | None:
+    """Waitress, which has no access log of its own."""
+    if case.access_log:
+        return None
+    return [
+        *(case.places.peer("waitress-serve"), "--listen", case.address, "--threads", str(case.threads)),
+        *("--connection-limit", str(BACKLOG), "--backlog", str(BACKLOG), case.target),
+    ]
+
+
+def build_bjoern(case: Case) -> list[str] | None:
+    """Bjoern: one call at a time, no access log."""
+    return _launch("bjoern", case)
+
+
+def build_fastwsgi(case: Case) -> list[str] | None:
+    """Fastwsgi: one call at a time, no access log."""
+    return _launch("fastwsgi", case)
+
+
+def _launch(program: str, case: Case) -> list[str] | None:
+    if case.threads > 1 or case.access_log:
+        return None
+    # The package warns that pkg_resources, which it imports, will go.
+    return [case.places.peer("python"), "-W", "ignore", "-m", f"bench.launch.{program}", case.target, str(case.port)]
+
+
+def build_uvicorn(case: Case) -> list[str] | None:
+    """Uvicorn with its fast loop and parser."""
+    return [
+        *(case.places.peer("uvicorn"), "--host", "127.0.0.1", "--port", str(case.port), "--backlog", str(BACKLOG)),
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
+        f"bench.apps.{case.app}_asgi:app",
+    ]
+
+
+SERVERS = (
+    Server("hostler", "Hostler", build_hostler, threads=True),
+    Server("nginx", "nginx (no application)", build_nginx, note="Answers by itself: the floor, not a peer."),
+    Server("fastwsgi", "fastwsgi", build_fastwsgi, "fastwsgi", note="One call at a time; no access log."),
+    Server("bjoern", "bjoern", build_bjoern, "bjoern", note="One call at a time; no access log."),
+    Server("granian", "Granian", build_granian, "granian", threads=True, note="`--blocking-threads` as the case asks."),
+    Server("granian-default", "Granian (default threads)", build_granian_default, "granian", threads=True),
+    Server(
+        "uwsgi",
+        "uWSGI (http11-socket)",
+        build_uwsgi,
+        "uwsgi",
+        threads=True,
+        note="A thread stays with its connection: the other connections wait until it closes.",
+    ),
+    Server("waitress", "waitress", build_waitress, "waitress", threads=True, note="No access log."),
+    Server("gunicorn-gthread", "Gunicorn gthread", build_gunicorn_gthread, "gunicorn", threads=True),
+    Server(
+        "gunicorn-sync", "Gunicorn sync", build_gunicorn_sync, "gunicorn", note="A new connection for each request."
+    ),
+    Server("uvicorn", "Uvicorn (ASGI)", build_uvicorn, "uvicorn", note="Measured for its memory only."),
+)
+BY_KEY = {server.key: server for server in SERVERS}

@@ -1,0 +1,1 @@
+"""The horses in the stable."""

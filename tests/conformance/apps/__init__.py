@@ -1,0 +1,1 @@
+"""Applications that the conformance tests serve."""

@@ -1,0 +1,1 @@
+"""Hostler with the real programs and frameworks around it."""

@@ -1,0 +1,1 @@
+"""Applications that the interoperability tests serve, beside those of examples/."""

@@ -1,0 +1,196 @@
+"""The loop around the core, with real children that are plain functions."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hostler.contracts import ChildContext
+from hostler.errors import ConfigurationError
+from hostler.supervisor.model import Finish, Role
+from hostler.supervisor.shell import CAUGHT, Generation, Supervisor
+from hostler.system.channel import send_message
+from hostler.system.clock import SystemClock
+from hostler.system.process import SystemProcesses
+from hostler.system.signals import SignalQueue
+
+ChildFunction = Callable[[ChildContext], int]
+
+
+class FakeHost:
+    """Notes what it is asked for; once all are ready it does what the test wants."""
+
+    def __init__(self, when_ready: Callable[[], None] = lambda: None, kept_fd: int = -1) -> None:
+        self.calls: list[str] = []
+        self._when_ready = when_ready
+        self._kept_fd = kept_fd
+
+    def prepare(self, number: int) -> Generation:
+        self.calls.append("prepare")
+        raise ConfigurationError("hostler.toml: there is no option 'treads'")
+
+    def announce(self) -> None:
+        self.calls.append("announce")
+        self._when_ready()
+
+    def reloading(self) -> None:
+        self.calls.append("reloading")
+
+    def adopt(self, number: int) -> None:
+        self.calls.append("adopt")
+
+    def abandon(self, number: int) -> None:
+        self.calls.append("abandon")
+
+    def refused(self) -> None:
+        self.calls.append("refused")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def vacate(self, role: str, slot: int) -> None:
+        self.calls.append("vacate")
+
+    def stop_listening(self) -> None:
+        self.calls.append("stop listening")
+
+    def reopen_logs(self) -> None:
+        self.calls.append("reopen logs")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def descriptors(self) -> list[int]:
+        return [self._kept_fd] if self._kept_fd >= 0 else []
+
+    def ping_interval(self) -> float | None:
+        return None
+
+    def ping(self) -> None:
+        self.calls.append("ping")
+
+
+@pytest.fixture(name="signals")
+def fixture_signals() -> Iterator[SignalQueue]:
+    queue = SignalQueue(CAUGHT)
+    yield queue
+    queue.close()
+
+
+def supervise(signals: SignalQueue, host: FakeHost, main: ChildFunction, *, boot_timeout: float = 20) -> Finish:
+    roles = (Role("worker", 1, is_scalable=True, boot_timeout=boot_timeout, graceful_timeout=5),)
+    generation = Generation(1, roles, {"worker": main}, frozenset(), lambda role, slot: ())
+    supervisor = Supervisor(
+        host,
+        generation,
+        own_pid=os.getpid(),
+        processes=SystemProcesses(),
+        clock=SystemClock(),
+        signals=signals,
+        random_fraction=lambda: 0.5,
+    )
+    return supervisor.run()
+
+
+def serve(context: ChildContext) -> int:
+    send_message(context.status_fd, {"event": "ready"})
+    # Until the supervisor tells us to end, or is gone.
+    select.select([context.lifeline_fd], [], [])
+    return 0
+
+
+def own_signal(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_it_ends_when_asked(signals: SignalQueue, number: signal.Signals) -> None:
+    host = FakeHost(own_signal(number))
+    assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "stop listening"]
+
+
+def test_last_words_of_a_child_are_read_before_its_end(signals: SignalQueue) -> None:
+    # More than a pipe holds, so that it is read while it is written.
+    details = "Traceback\n" * 20_000
+
+    def fail(context: ChildContext) -> int:
+        send_message(context.status_fd, {"event": "failed", "message": "no shop", "details": details, "status": 3})
+        return 3
+
+    assert supervise(signals, FakeHost(), fail) == Finish(3, "no shop", details)
+
+
+def test_child_that_ends_without_a_word_is_explained(signals: SignalQueue) -> None:
+    finish = supervise(signals, FakeHost(), lambda _: 7)
+    assert finish.status == 3
+    assert "exited with status 7 before it was ready" in finish.message
+
+
+def test_child_that_never_gets_ready_is_killed(signals: SignalQueue) -> None:
+    def hang(_: ChildContext) -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        select.select([], [], [])
+        return 0
+
+    assert "not ready within 0.2 s" in supervise(signals, FakeHost(), hang, boot_timeout=0.2).message
+
+
+@pytest.mark.parametrize("noise", [b"hello\n", b'{"event": 3}\n', b'{"event": "failed"}\n', b"[]\n{}\n"])
+def test_noise_on_the_status_pipe_is_dropped(signals: SignalQueue, noise: bytes) -> None:
+    def chatter(context: ChildContext) -> int:
+        os.write(context.status_fd, noise)
+        return serve(context)
+
+    assert supervise(signals, FakeHost(own_signal(signal.SIGTERM)), chatter) == Finish(0)
+
+
+def test_refused_reload_changes_nothing(signals: SignalQueue) -> None:
+    host = FakeHost(own_signal(signal.SIGHUP))
+    assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "reloading", "prepare", "refused", "stop listening"]
+
+
+def test_logs_are_reopened(signals: SignalQueue) -> None:
+    host = FakeHost(own_signal(signal.SIGUSR1))
+    supervise(signals, host, serve)
+    assert host.calls == ["announce", "reopen logs", "stop listening"]
+
+
+def test_reserved_signal_does_not_end_it(signals: SignalQueue, caplog: pytest.LogCaptureFixture) -> None:
+    def both() -> None:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert supervise(signals, FakeHost(both), serve) == Finish(0)
+
+
+def test_strangers_are_reaped_and_ignored(signals: SignalQueue) -> None:
+    stranger = os.fork()
+    if stranger == 0:
+        os._exit(9)
+    assert supervise(signals, FakeHost(own_signal(signal.SIGTERM)), serve) == Finish(0)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(stranger, os.WNOHANG)
+
+
+def test_child_keeps_no_descriptor_of_its_supervisor(signals: SignalQueue) -> None:
+    source, target = os.pipe()
+
+    def look(context: ChildContext) -> int:
+        try:
+            os.fstat(target)
+        except OSError:
+            return serve(context)
+        return 1
+
+    assert supervise(signals, FakeHost(own_signal(signal.SIGTERM), kept_fd=target), look) == Finish(0)
+    os.close(source)
+    os.close(target)
+
+
+def test_nothing_is_left_open(signals: SignalQueue) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    supervise(signals, FakeHost(own_signal(signal.SIGTERM)), serve)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
