@@ -153,7 +153,7 @@ impl Engine {
         for line in std::mem::take(&mut engine.context.notices) {
             log_error(py, &self.shared, &line);
         }
-        if engine.take_orders().foreign_signal {
+        if engine.take_orders().signals {
             if is_main {
                 py.check_signals()?;
             } else {

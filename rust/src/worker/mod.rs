@@ -41,8 +41,8 @@ const LOG_DELAY: Millis = 1_000;
 /// What the descriptors that the worker watches have told it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Orders {
-    /// A signal arrived that is not the engine's: the interpreter may have a handler for it.
-    pub foreign_signal: bool,
+    /// Signals arrived, for which the interpreter may have handlers.
+    pub signals: bool,
 }
 
 /// Whether a turn may wait.
@@ -273,6 +273,8 @@ impl Worker {
         }
         self.context.draining = true;
         self.unlisten();
+        // Once the last owner has closed a listener, clients are refused at once and can go elsewhere.
+        self.listeners.clear();
         self.drain_deadline = self
             .context
             .now
@@ -295,6 +297,7 @@ impl Worker {
     pub fn stop(&mut self) {
         self.stopped = true;
         self.unlisten();
+        self.listeners.clear();
         for id in self.conns.ids() {
             self.close(id);
         }
@@ -359,12 +362,14 @@ impl Worker {
             Some(signals) => read(signals, &mut numbers).unwrap_or(0),
             None => 0,
         };
+        // The interpreter may have a handler for any of them.
+        self.orders.signals = count > 0;
         for number in &numbers[..count] {
             match rustix::process::Signal::from_named_raw(i32::from(*number)) {
                 Some(rustix::process::Signal::TERM | rustix::process::Signal::INT) => self.drain(),
                 Some(rustix::process::Signal::QUIT) => self.stop(),
                 Some(rustix::process::Signal::USR1) => self.reopen_logs(),
-                _ => self.orders.foreign_signal = true,
+                _ => {}
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What the fields of a head say together: Host, the body's framing, persistence, expectations.
 
 use super::grammar::{is_blank, is_token, parse_decimal, trim_blanks};
-use super::head::{Span, Version};
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::span::{Span, Version};
 use super::target::is_host;
 
 /// How a request's body is delimited (RFC 9112 6.3).

@@ -42,14 +42,13 @@ mod limits;
 pub mod path;
 mod refusal;
 mod response;
+mod span;
 mod target;
 
 pub use chunked::{ChunkedDecoder, ChunkedProgress};
 pub use date::DateCache;
 pub use framing::Framing;
-pub use head::{
-    Field, Head, MAX_EMPTY_LINES, MAX_METHOD, Progress, Scanned, Span, Version, parse_head,
-};
+pub use head::{Field, Head, MAX_EMPTY_LINES, MAX_METHOD, Progress, Scanned, parse_head};
 pub use limits::Limits;
 pub use refusal::{Refusal, reason_phrase};
 pub use response::{
@@ -57,4 +56,5 @@ pub use response::{
     ResponsePlan, check_field, check_status, finish_head, plan_response, write_chunk_header,
     write_field, write_head, write_last_chunk, write_refusal, write_status_line,
 };
+pub use span::{Span, Version};
 pub use target::TargetForm;

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::grammar::{find_control, is_token, parse_decimal};
-use super::head::Version;
 use super::refusal::{Refusal, reason_phrase};
+use super::span::Version;
 
 /// What ends the data of every chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";

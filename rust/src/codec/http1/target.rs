@@ -3,8 +3,8 @@
 use core::net::Ipv6Addr;
 
 use super::grammar::{hex_value, is_reg_name_byte, parse_decimal};
-use super::head::Span;
 use super::refusal::Refusal;
+use super::span::Span;
 
 /// The form in which a request names its target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

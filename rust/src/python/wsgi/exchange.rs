@@ -17,6 +17,8 @@ use crate::conn::{Body, BodyPipe, ConnId, Flow, Part, Payload, Request};
 use crate::python::shared::{Ending, Handle};
 use crate::worker::Command;
 
+use super::waiting::wait_until;
+
 /// Bodies up to this size are copied behind the head and go out in one run; larger ones are held by reference, which
 /// costs an allocation and a second run. About the break-even when measured.
 const COPY_LIMIT: usize = 16_384;
@@ -485,9 +487,25 @@ impl StartResponse {
             .map_err(|_| wrong_type("what is passed to write()", data))?;
         let mut exchange = self.exchange()?;
         exchange.piece(py, data)?;
-        super::iterate::wait_for_client(py, exchange);
+        wait_for_client(py, exchange);
         Ok(())
     }
+}
+
+/// Waits until the client has taken enough of what was sent. Takes the exchange, which stays free meanwhile.
+pub(super) fn wait_for_client(py: Python<'_>, exchange: MutexGuard<'_, Exchange>) {
+    let Some(flow) = exchange.congestion() else {
+        return;
+    };
+    let shared = exchange.shared.clone();
+    drop(exchange);
+    let mark = shared.response_buffer;
+    wait_until(
+        py,
+        &shared,
+        || !flow.is_above(mark),
+        |timeout| flow.wait_below(mark, timeout),
+    );
 }
 
 /// The exception in an `exc_info` triple.

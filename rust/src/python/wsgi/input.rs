@@ -13,7 +13,7 @@ use crate::python::shared::Handle;
 use crate::worker::Command;
 
 use super::StartResponse;
-use super::iterate::wait_until;
+use super::waiting::wait_until;
 
 /// Bytes fetched from a file or a pipe at once. As large as the reactor's own reads.
 const PORTION: usize = 65_536;

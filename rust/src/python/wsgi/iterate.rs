@@ -1,7 +1,6 @@
 //! One call of the application, from the request to the end of its response.
 
 use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -10,13 +9,10 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::conn::Request;
 use crate::python::shared::{Ending, Handle, Shared};
-use crate::worker::{Pause, Worker};
+use crate::worker::Worker;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, wait_for_client};
 use super::{FileWrapper, StartResponse};
-
-/// How long a thread waits for its client before it looks whether anybody still polls. Arbitrary; the wait itself ends at once.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Levels of Python's `logging`.
 const WARNING: u8 = 30;
@@ -212,58 +208,6 @@ fn close(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
     match body.getattr_opt(intern!(py, "close"))? {
         Some(close) => close.call0().map(drop),
         None => Ok(()),
-    }
-}
-
-/// Waits until the client has taken enough of what was sent. Takes the exchange, which stays free meanwhile.
-pub(super) fn wait_for_client(py: Python<'_>, exchange: MutexGuard<'_, Exchange>) {
-    let Some(flow) = exchange.congestion() else {
-        return;
-    };
-    let shared = exchange.shared.clone();
-    drop(exchange);
-    let mark = shared.response_buffer;
-    wait_until(
-        py,
-        &shared,
-        || !flow.is_above(mark),
-        |timeout| flow.wait_below(mark, timeout),
-    );
-}
-
-/// Waits for something that the reactor brings about, while somebody turns the reactor: another thread, or else this one.
-pub(super) fn wait_until(
-    py: Python<'_>,
-    shared: &Shared,
-    is_done: impl Fn() -> bool,
-    wait: impl Fn(Duration) + Send + Sync,
-) {
-    while !is_done() {
-        match shared.crew.try_engine() {
-            // Somebody polls.
-            None => {}
-            Some(engine) if shared.crew.has_idle() => {
-                // Leading is somebody else's work while we have a call to finish.
-                drop(engine);
-                shared.crew.summon();
-            }
-            Some(mut engine) => {
-                turn_once(py, shared, &mut engine);
-                drop(engine);
-                shared.serve_mailbox();
-                continue;
-            }
-        }
-        py.detach(|| wait(LOOK_AGAIN));
-    }
-}
-
-fn turn_once(py: Python<'_>, shared: &Shared, engine: &mut Worker) {
-    shared.mailbox.empty_into(engine);
-    engine.context.retired.clear();
-    let turned = py.detach(|| engine.turn(Pause::ForSockets));
-    if let Err(error) = turned {
-        PyErr::from(error).write_unraisable(py, None);
     }
 }
 

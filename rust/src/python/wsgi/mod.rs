@@ -5,6 +5,7 @@ mod exchange;
 mod file_wrapper;
 mod input;
 mod iterate;
+mod waiting;
 
 pub(super) use environ::EnvironBuilder;
 pub use exchange::StartResponse;

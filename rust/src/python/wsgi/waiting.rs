@@ -1,0 +1,47 @@
+//! Waiting for a client, on the thread that is in the application.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::python::shared::Shared;
+use crate::worker::{Pause, Worker};
+
+/// How long a thread waits for its client before it looks whether anybody still polls. Arbitrary; the wait itself ends at once.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Waits for something that the reactor brings about, while somebody turns the reactor: another thread, or else this one.
+pub(super) fn wait_until(
+    py: Python<'_>,
+    shared: &Shared,
+    is_done: impl Fn() -> bool,
+    wait: impl Fn(Duration) + Send + Sync,
+) {
+    while !is_done() {
+        match shared.crew.try_engine() {
+            // Somebody polls.
+            None => {}
+            Some(engine) if shared.crew.has_idle() => {
+                // Leading is somebody else's work while we have a call to finish.
+                drop(engine);
+                shared.crew.summon();
+            }
+            Some(mut engine) => {
+                turn_once(py, shared, &mut engine);
+                drop(engine);
+                shared.serve_mailbox();
+                continue;
+            }
+        }
+        py.detach(|| wait(LOOK_AGAIN));
+    }
+}
+
+fn turn_once(py: Python<'_>, shared: &Shared, engine: &mut Worker) {
+    shared.mailbox.empty_into(engine);
+    engine.context.retired.clear();
+    let turned = py.detach(|| engine.turn(Pause::ForSockets));
+    if let Err(error) = turned {
+        PyErr::from(error).write_unraisable(py, None);
+    }
+}
