@@ -251,7 +251,7 @@ impl SinkError {
 
 impl fmt::Display for SinkError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.reason)
+        write!(out, "{}: {}", self.spec, self.reason)
     }
 }
 

@@ -19,6 +19,9 @@ const SCRATCH: usize = 65_536;
 /// Requests kept for their next use; more only run at once when many threads are late.
 const POOL: usize = 256;
 
+/// How long a closing connection waits for the client to read the last answer; nginx's `lingering_timeout` is 5 s.
+const LINGER: Millis = 5_000;
+
 /// How long an idle connection is left open when the worker drains, so that a client that was about to use it can:
 /// nginx's `keepalive_min_timeout` is for the same purpose. A compromise between lost requests and a quick stop.
 const DRAIN_IDLE: Millis = 500;
@@ -155,6 +158,11 @@ impl Context {
         } else {
             self.settings.keep_alive_timeout
         }
+    }
+
+    /// How long a closing connection waits for the client to read the last answer.
+    pub(super) fn linger_timeout(&self) -> Millis {
+        if self.draining { DRAIN_IDLE } else { LINGER }
     }
 
     pub(super) fn take_request(&mut self) -> Box<Request> {

@@ -10,9 +10,6 @@ use crate::net::Transfer;
 use super::body::Store;
 use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Request, Step};
 
-/// How long a closing connection waits for the client to read the last answer; nginx's `lingering_timeout` is 5 s.
-pub(super) const LINGER: u64 = 5_000;
-
 const TRUNCATED_HEAD: Refusal = Refusal::new(400, "The request head was cut short.");
 const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut short.");
 const OVERLOADED: Refusal = Refusal::new(503, "The server has no memory left for this request.");
@@ -218,9 +215,9 @@ impl Conn {
         request.started = context.now.nanos;
         context.identify(&mut request);
         // The answer must say what will happen to the connection.
+        self.linger = request.head.keep_alive && !context.keeps_alive();
         request.head.keep_alive &= context.keeps_alive();
         self.keep_alive = request.head.keep_alive;
-        self.linger = false;
         self.served += 1;
         if matches!(request.head.framing, Framing::None | Framing::Length(0)) {
             self.keep_rest(rest);
@@ -399,6 +396,11 @@ impl Conn {
         // A broken connection shows again when the answer is flushed, or read.
         let _ = self.send(&answer, None, context);
         request.status = refusal.status;
+        request.body_sent = if request.is_head() {
+            0
+        } else {
+            refusal.body_length()
+        };
         self.request = Some(request);
         self.intake = None;
         self.input = Vec::new();

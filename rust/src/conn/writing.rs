@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::codec::http1::Refusal;
 use crate::net::Transfer;
 
-use super::outbox::Flush;
-use super::reading::LINGER;
+use super::outbox::{Flush, PORTION};
 use super::{Conn, Context, Flow, NEVER, Payload, Phase, Request, Segment, Step, Verdict};
 
 /// What follows some copied bytes.
@@ -78,13 +77,22 @@ impl Conn {
         payload: Box<dyn Payload>,
         context: &mut Context,
     ) -> Verdict {
-        let runs = [IoSlice::new(bytes), IoSlice::new((*payload).as_ref())];
+        let body = (*payload).as_ref();
+        let runs = [
+            IoSlice::new(bytes),
+            IoSlice::new(&body[..body.len().min(PORTION)]),
+        ];
+        let offered = runs[0].len() + runs[1].len();
         let (sent, verdict) = outcome(&self.stream.send_runs(&runs));
         self.output.push_copy(&bytes[sent.min(bytes.len())..]);
         let at = sent.saturating_sub(bytes.len());
         self.output
             .push(Segment::Shared(payload, at), &mut context.retired);
-        verdict
+        if sent == offered {
+            self.flush(context)
+        } else {
+            verdict
+        }
     }
 
     fn queue(&mut self, part: Part, context: &mut Context) {
@@ -150,6 +158,8 @@ impl Conn {
     ) -> Verdict {
         self.flow = None;
         self.request = Some(request);
+        // RFC 9112 9.6: the client does not know yet that this answer is the last, and may be sending its next request.
+        self.linger |= self.keep_alive && !keep_alive;
         self.keep_alive &= keep_alive;
         if self.intake.take().is_some() {
             // The client still sends a body that nobody reads.
@@ -207,7 +217,7 @@ impl Conn {
             self.input = Vec::new();
             self.unseen = false;
             self.phase = Phase::Linger;
-            self.deadline = context.now.millis + LINGER;
+            self.deadline = context.now.millis + context.linger_timeout();
             return Step::Again;
         }
         Step::Close

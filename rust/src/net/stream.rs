@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,12 @@ impl Stream {
             Ok(length) => self.send(&portion[..length]),
             Err(error) => Transfer::Broken(error),
         }
+    }
+
+    /// Makes the end of the connection an error for the peer rather than an end of file.
+    pub fn reset_on_close(&self) {
+        // A peer that is gone already needs no telling.
+        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
     }
 
     /// Tells the peer that nothing more will be written; what it still sends can be read.

@@ -101,7 +101,7 @@ impl EngineSettings {
         let format = Format::compile(&self.access_log_format)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let log = AccessLog::open(format, &self.access_log)
-            .map_err(|error| PyOSError::new_err(error.to_string()))?;
+            .map_err(|error| PyOSError::new_err(format!("cannot open the access log {error}")))?;
         Ok(Some(log))
     }
 }

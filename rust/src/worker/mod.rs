@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustix::io::read;
 
 use crate::access_log::AccessLog;
-use crate::codec::http1::Refusal;
+use crate::codec::http1::{Refusal, Version};
 use crate::conn::{Conn, ConnId, Context, Flow, NEVER, Part, Phase, Request, Verdict};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
@@ -226,6 +226,12 @@ impl Worker {
     pub fn abort(&mut self, request: Box<Request>) {
         self.in_flight -= 1;
         let id = request.conn;
+        if request.head.version == Version::Http10 {
+            // RFC 9112 8: a body that the end of the connection delimits would look whole.
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.stream().reset_on_close();
+            }
+        }
         self.context.finish(request);
         self.close(id);
     }

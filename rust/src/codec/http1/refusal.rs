@@ -19,6 +19,12 @@ impl Refusal {
         Self { status, reason }
     }
 
+    /// The length of the answer's body in bytes: the reason and a line end.
+    #[must_use]
+    pub const fn body_length(&self) -> u64 {
+        self.reason.len() as u64 + 1
+    }
+
     /// 400: the request cannot be read in exactly one way.
     #[must_use]
     pub const fn bad_request(reason: &'static str) -> Self {

@@ -398,9 +398,9 @@ pub fn write_refusal(
     out.extend_from_slice(b"\r\n");
     write_field(out, b"Content-Type", b"text/plain; charset=utf-8");
     let plan = ResponsePlan {
-        body: BodyFraming::Length(refusal.reason.len() as u64 + 1),
+        body: BodyFraming::Length(refusal.body_length()),
         keep_alive: false,
-        content_length: Some(refusal.reason.len() as u64 + 1),
+        content_length: Some(refusal.body_length()),
         suppress_body: is_head,
         version: Version::Http11,
     };
