@@ -37,6 +37,13 @@ def streaming() -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="package")
+def alone() -> Iterator[RunningServer]:
+    """The same with a single thread, which polls and runs the application."""
+    with start_server(PAGES, "--threads", "1", "--limits-response-buffer", "65536") as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
 def distrustful() -> Iterator[RunningServer]:
     """The same, believing nobody on this machine."""
     with start_server(PAGES, "--trust-networks", "192.0.2.1") as server:

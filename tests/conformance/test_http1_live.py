@@ -35,7 +35,12 @@ def test_case_holds_when_sent_whole(recorder: RunningServer, case: Case) -> None
 @every_case
 def test_case_holds_byte_by_byte(recorder: RunningServer, case: Case) -> None:
     with Wire.to(recorder) as wire:
-        wire.send_bytewise(case.input)
+        try:
+            wire.send_bytewise(case.input)
+        except ConnectionError:
+            # RFC 9112 9.6: only who sends after the end that it asked for may find the connection closed.
+            if not asks_for_the_end(case):
+                raise
         assert_case(recorder, wire, case, case.accept)
 
 
@@ -49,6 +54,11 @@ def test_case_holds_behind_a_good_request(recorder: RunningServer, case: Case) -
 
 def test_corpus_is_as_large_as_promised() -> None:
     assert len(CASES) >= 300
+
+
+def asks_for_the_end(case: Case) -> bool:
+    """Whether the last request that is served says that it is the last."""
+    return not case.refuse and bool(case.accept) and case.accept[-1].get("keep_alive") is False
 
 
 def assert_case(server: RunningServer, wire: Wire, case: Case, accept: tuple[Mapping[str, Any], ...]) -> None:
@@ -104,7 +114,7 @@ def assert_persistence(wire: Wire, last: Answer, *, wanted: bool | None) -> list
     persists = not last.closes if wanted is None else wanted
     assert last.closes != persists, last
     if not persists:
-        wire.assert_ended()
+        wire.assert_ended(reset_allowed=True)
         return []
     assert wire.ask("GET", "/after").status == 200
     return [{"method": b"GET", "target": b"/after"}]

@@ -1,4 +1,4 @@
-"""WSGI to the letter: `start_response`, `write()`, iterables, `close()`, framing and errors (PEP 3333, RFC 9110 and 9112)."""
+"""WSGI to the letter: `start_response`, `write()`, iterables, `close()`, framing, errors (PEP 3333, RFC 9110, 9112)."""
 
 from __future__ import annotations
 
@@ -257,11 +257,13 @@ def test_start_response_may_come_with_the_first_iteration(pages: RunningServer, 
         ("/write-with-length", b"one two", "length"),
     ],
 )
+@pytest.mark.parametrize("kind", ["pages", "streaming", "alone"])
 def test_body_arrives_whole_and_the_connection_persists(
-    pages: RunningServer, path: str, body: bytes, framing: str
+    request: pytest.FixtureRequest, kind: str, path: str, body: bytes, framing: str
 ) -> None:
     """PEP 3333 "Buffering and Streaming", "Handling the Content-Length Header"."""
-    with Wire.to(pages) as wire:
+    server: RunningServer = request.getfixturevalue(kind)
+    with Wire.to(server) as wire:
         for _ in range(2):
             answer = wire.ask("GET", path)
             assert (answer.status, answer.body, answer.framing) == (200, body, framing)
@@ -477,6 +479,24 @@ def test_http_1_0_is_never_sent_chunks(pages: RunningServer) -> None:
         assert (answer.body, answer.framing, answer.closes) == (b"one two", "close", True)
 
 
+@pytest.mark.parametrize("target", ["/fail-midstream", "/fail-midstream?length=1000"])
+def test_failed_answer_to_http_1_0_ends_in_a_reset(pages: RunningServer, target: str) -> None:
+    """RFC 9112 8: a body that the end of the connection delimits would look whole."""
+    with Wire.to(pages) as wire, pytest.raises((ConnectionResetError, BrokenAnswerError)):
+        wire.send(f"GET {target} HTTP/1.0\r\n\r\n".encode()).read_answer()
+
+
+def test_last_answer_arrives_although_the_client_sends_on(hostler_server: StartServer) -> None:
+    """RFC 9112 9.6: closing in stages, so that no reset overtakes the answer."""
+    server = hostler_server(PAGES, "--http-keep-alive-timeout", "0")
+    with Wire.to(server) as wire:
+        answer = wire.ask("GET", "/large")
+        assert answer.closes
+        for _ in range(20):
+            wire.send(build_request("GET", "/list"))
+        wire.assert_ended()
+
+
 def test_connection_close_is_honoured(pages: RunningServer) -> None:
     """RFC 9112 9.6."""
     with Wire.to(pages) as wire:
@@ -613,6 +633,18 @@ def test_file_shorter_than_announced_closes_the_connection(pages: RunningServer,
         wire.send(build_request("GET", file_target(data_file, new_name(), length=100_001)))
         with pytest.raises(BrokenAnswerError):
             wire.read_answer()
+
+
+def test_file_that_shrinks_meanwhile_breaks_the_answer_off(pages: RunningServer, tmp_path: Path) -> None:
+    path = tmp_path / "shrinking"
+    path.write_bytes(bytes(64 << 20))
+    with Wire.to(pages) as wire:
+        wire.send(build_request("GET", file_target(path, new_name())))
+        wire.read_head()
+        path.write_bytes(b"")
+        with pytest.raises((BrokenAnswerError, ConnectionResetError)):
+            wire.read_exactly(64 << 20)
+    assert ask(pages, "/list").status == 200
 
 
 def test_large_file_is_sent_whole(pages: RunningServer, tmp_path: Path) -> None:

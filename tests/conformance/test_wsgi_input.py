@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import uuid
@@ -13,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.apps.pages import run_operations
+from tests.conformance.conftest import PAGES
 from tests.conformance.test_wsgi import ask, read_note
 from tests.conformance.wire import BrokenAnswerError, Wire, build_chunked, build_request
-from tests.e2e.harness import RunningServer
+from tests.e2e.harness import RunningServer, StartServer
 
 _SIZES = st.one_of(
     st.none(), st.integers(-2, 40), st.integers(60_000, 70_000), st.sampled_from([2**31, 2**63 - 1, -(2**63)])
@@ -175,6 +177,40 @@ def test_streamed_body_is_given_as_it_comes(streaming: RunningServer) -> None:
     with Wire.to(streaming) as wire:
         answer = wire.send(build_request("POST", "/read-some?size=4", ["Content-Length: 8"]) + b"half").read_answer()
         assert (answer.body, answer.closes) == (b"half", True)
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_answer_and_body_may_pass_each_other(hostler_server: StartServer, threads: str) -> None:
+    """RFC 9112 9.3: an answer may begin before the body has ended; with one thread too, which then waits for itself."""
+    server = hostler_server(PAGES, "--http-request-body", "stream", "--threads", threads)
+    with Wire.to(server) as wire:
+        wire.send(build_request("POST", "/duplex", ["Transfer-Encoding: chunked"]))
+        for number in range(20):
+            line = b"line %02d\n" % number
+            wire.send(b"8\r\n" + line + b"\r\n")
+            if number == 0:
+                assert wire.read_head()[0] == 200
+            assert wire.read_exactly(13) == b"8\r\n" + line + b"\r\n"
+        wire.send(b"0\r\n\r\n")
+        assert wire.read_rest_of_chunks() == b""
+
+
+def test_client_is_held_back_while_the_application_does_not_read(hostler_server: StartServer) -> None:
+    """A streamed body costs no more memory than its buffer and the kernel's."""
+    server = hostler_server(PAGES, "--http-request-body", "stream", "--limits-body-size", "0")
+    name, data, sent = new_name(), bytes(1 << 20), 0
+    with Wire.to(server) as wire:
+        wire.send(build_request("POST", f"/hold?note={name}", [f"Content-Length: {256 << 20}"]))
+        wire.stream.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while sent < 256 << 20:
+                sent += wire.stream.send(data)
+        assert sent < 128 << 20
+        wire.stream.settimeout(15)
+        assert ask(server, f"/leave-note?note={name}").status == 204
+        while sent < 256 << 20:
+            sent += wire.stream.send(data[: (256 << 20) - sent])
+        assert wire.read_answer().body == b"%d" % (256 << 20)
 
 
 def test_buffered_body_is_complete_before_the_application_is_called(pages: RunningServer) -> None:

@@ -158,6 +158,10 @@ class Wire:
         status, _, fields = self._read_head()
         return status, fields
 
+    def read_rest_of_chunks(self) -> bytes:
+        """Read the chunks that are left of a body, to its end."""
+        return b"".join(self._read_chunks())
+
     def read_exactly(self, count: int) -> bytes:
         """Read so many bytes."""
         return self._take(count)
@@ -169,9 +173,14 @@ class Wire:
         rest, self._buffer = self._buffer, b""
         return rest
 
-    def assert_ended(self) -> None:
-        """Wait for the end of the connection, with nothing more on it."""
-        rest = self.read_rest()
+    def assert_ended(self, *, reset_allowed: bool = False) -> None:
+        """Wait for the end of the connection, with nothing more on it; a reset is an end where it is allowed."""
+        try:
+            rest = self.read_rest()
+        except ConnectionResetError:
+            if not reset_allowed:
+                raise
+            rest = self._buffer
         assert rest == b"", f"something follows the last answer: {rest[:200]!r}"
 
     def _read_head(self) -> tuple[int, str, tuple[tuple[str, str], ...]]:

@@ -90,7 +90,7 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Go to an address and wait until the page with all that it refers to has been loaded."""
-        self._events.clear()
+        self.forget_events()
         answer = self.call("Page.navigate", url=url)
         if "errorText" in answer:
             raise BrowserError(f"{url}: {answer['errorText']}")
@@ -100,9 +100,13 @@ class Browser:
         """Fill in the page's form, click a button (a CSS selector), and wait for the page that follows."""
         for name, value in fields.items():
             self.evaluate(f"document.querySelector('[name={name}]').value = {json.dumps(value)}")
-        self._events.clear()
+        self.forget_events()
         self.evaluate(f"document.querySelector({json.dumps(button)}).click()")
         self.wait_for_event("Page.loadEventFired")
+
+    def forget_events(self) -> None:
+        """Let `wait_for_event` see only what comes from now on."""
+        self._events.clear()
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401 (whatever the page's script gives)
         """Run a script in the page, wait for its promise if it gives one, and return the value."""
@@ -143,7 +147,7 @@ class Browser:
         return result
 
     def wait_for_event(self, method: str) -> None:
-        """Wait until an event of that name has come since the last page was asked for."""
+        """Wait until an event of that name has come since the last page was asked for, or `forget_events`."""
         deadline = time.monotonic() + PATIENCE
         while not any(event["method"] == method for event in self._events):
             self._events.append(self._receive(deadline))

@@ -58,8 +58,17 @@ http {{
             proxy_buffering off;
             proxy_request_buffering off;
         }}
+        location /shop/ {{
+            # Below a prefix: what is set here replaces all that is set above.
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Prefix /shop;
+            proxy_pass http://app/;
+        }}
         location /plain/ {{
-            # What nginx does where nothing is said: HTTP/1.0 or 1.1 by version, a connection per request.
+            # What nginx does in older versions where nothing is said: HTTP/1.0, a connection per request.
             proxy_set_header Connection close;
             proxy_http_version 1.0;
             proxy_pass http://app/;
@@ -88,14 +97,16 @@ class Upstream:
 class Nginx:
     """A running nginx; `close()` ends it."""
 
-    def __init__(self, program: str, directory: Path, upstream: Upstream, certificate: Path) -> None:
+    def __init__(
+        self, program: str, directory: Path, upstream: Upstream, certificate: Path, template: str = CONFIGURATION
+    ) -> None:
         self.http_port = free_port()
         self.https_port = free_port()
         self._directory = directory
         self._certificate = certificate
         configuration = directory / "nginx.conf"
         configuration.write_text(
-            CONFIGURATION.format(
+            template.format(
                 # Started as root, nginx would run as somebody who cannot enter the test's directory.
                 user="user root;" if os.geteuid() == 0 else "",
                 directory=directory,

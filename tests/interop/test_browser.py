@@ -66,12 +66,13 @@ def test_quick_calls_do_not_wait_for_slow_ones(browser: Browser, guestbook: Runn
     assert "40 quick answers" in browser.evaluate(SLOW_AND_QUICK)
     order = browser.evaluate("[...document.querySelectorAll('#tiles li')].map(tile => tile.className)")
     assert len(order) == 42
-    assert order[-2:] == ["slow", "slow"]
+    # Far more arrive in 1.5 s; on a machine that is busy with other things a few must.
+    assert order.index("slow") >= 5
 
 
-def test_download_goes_on_while_the_page_uses_other_connections(browser: Browser, guestbook: RunningServer) -> None:
+def test_stream_reaches_a_script_in_pieces_while_other_calls_go_on(browser: Browser, guestbook: RunningServer) -> None:
     browser.open(f"{guestbook.url}/")
-    read_first = "fetch('stream?lines=2&ms=500').then(async answer => { const reader = answer.body.getReader();"
+    read_first = "fetch('stream?lines=2&ms=1500').then(async answer => { const reader = answer.body.getReader();"
     first = browser.evaluate(
         f"{read_first} const piece = await reader.read();"
         " const other = await (await fetch('api/served')).json();"
@@ -82,6 +83,27 @@ def test_download_goes_on_while_the_page_uses_other_connections(browser: Browser
     assert first[0].startswith("1 of 2")
     assert first[1] == "HTTP/1.1"
     assert first[2].startswith("2 of 2")
+
+
+def test_development_shows_what_is_broken_and_goes_on_once_it_is_mended(
+    browser: Browser, hostler_server: StartServer, tmp_path: Path
+) -> None:
+    module = tmp_path / "shop.py"
+    module.write_text("import json\nimport no_such_thing\n")
+    server = hostler_server("shop:app", cwd=tmp_path, command=("dev",))
+    browser.open(f"{server.url}/")
+    assert "No module named 'no_such_thing'" in browser.evaluate("document.querySelector('h1').innerText")
+    # The line that failed, from the file as it is; nothing of what Hostler or Python did to get there.
+    assert "import no_such_thing" in browser.text()
+    assert "import_module" not in browser.text()
+    browser.forget_events()
+    module.write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        "    return [b'open again']\n"
+    )
+    browser.wait_for_event("Page.loadEventFired")
+    assert "open again" in browser.text()
 
 
 def test_django_admin_is_used_as_a_person_would(

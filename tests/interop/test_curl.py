@@ -54,9 +54,7 @@ def test_version_is_the_one_that_was_asked_for(curl: Curl, server: RunningServer
     assert told["SERVER_PROTOCOL"] == f"HTTP/{version}"
 
 
-def test_stream_reaches_an_http_1_0_client_as_it_is_made(
-    find_peer: FindPeer, server: RunningServer, gate: Gate
-) -> None:
+def test_stream_reaches_an_http_1_0_client_in_pieces(find_peer: FindPeer, server: RunningServer, gate: Gate) -> None:
     command = [find_peer("curl"), "--silent", "--no-buffer", "--http1.0", f"{server.url}/drip"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
@@ -98,6 +96,12 @@ def test_body_that_is_too_large_is_refused_before_it_is_sent(
     assert curl(*options, f"{server.url}/digest", stdin=b"x" * (2 * MIB)).stdout == b"413 0"
 
 
+def test_refusal_is_in_the_access_log_with_its_size(curl: Curl, hostler_server: StartServer) -> None:
+    server = hostler_server(PROBE, "--access-log", "-")
+    body = curl(f"{server.url}/%zz").stdout
+    server.stdout.wait_for(f'"GET /%zz HTTP/1.1" 400 {len(body)} ')
+
+
 def test_ranges_are_the_application_s(curl: Curl, server: RunningServer) -> None:
     assert curl("--range", "100-299", f"{server.url}/ranged").stdout == CONTENT[100:300]
     # An application that knows nothing of ranges sends all, and says 200.
@@ -112,7 +116,7 @@ def test_head_has_the_length_and_no_body(curl: Curl, server: RunningServer) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "path_info"),
+    "path, path_info",
     [("/a/../b", "/a/../b"), ("/./a//b/", "/./a//b/"), ("/%2e%2e/a", "/../a"), ("/a;v=1?c#d", "/a;v=1")],
 )
 def test_path_reaches_the_application_as_it_is(curl: Curl, server: RunningServer, path: str, path_info: str) -> None:

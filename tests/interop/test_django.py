@@ -11,9 +11,9 @@ import pytest
 
 from tests.e2e.gate import Gate
 from tests.e2e.harness import RunningServer, StartServer
-from tests.e2e.vitals import KIB, MIB, read_status
 from tests.interop.conftest import DJANGO_SITE, PASSWORD, read_until
 from tests.interop.visitor import FORM, Upload, Visitor
+from tests.interop.vitals import MIB, peak_bytes
 
 SITE = "stable.wsgi:application"
 # The same site with views that a test can hold.
@@ -68,7 +68,7 @@ def test_upload_of_50_mib_arrives_whole_and_stays_out_of_memory(
 ) -> None:
     token = visitor.open("/upload/").token
     (worker,) = site.children()
-    before = read_status(worker, "VmHWM") * KIB
+    before = peak_bytes(worker)
     upload = Upload("file", "stable.bin", upload_content)
     answer = visitor.upload("/upload/", upload, [("csrfmiddlewaretoken", token)])
     assert json.loads(answer.text) == {
@@ -76,12 +76,10 @@ def test_upload_of_50_mib_arrives_whole_and_stays_out_of_memory(
         "size": len(upload_content),
         "sha256": hashlib.sha256(upload_content).hexdigest(),
     }
-    assert read_status(worker, "VmHWM") * KIB - before < LARGEST_GROWTH
+    assert peak_bytes(worker) - before < LARGEST_GROWTH
 
 
-def test_streaming_response_arrives_in_pieces(
-    hostler_server: StartServer, site_env: dict[str, str], gate: Gate
-) -> None:
+def test_stream_arrives_in_pieces(hostler_server: StartServer, site_env: dict[str, str], gate: Gate) -> None:
     server = hostler_server(HELD_SITE, cwd=DJANGO_SITE, env={**site_env, **gate.env})
     with server.connect() as stream:
         stream.sendall(b"GET /drip/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -131,6 +129,7 @@ def test_failing_view_is_djangos_own_page_and_the_worker_lives_on(site: RunningS
     assert answer.status == 500
     assert "<h1>Server Error (500)</h1>" in answer.text
     assert "stable door" not in answer.text
+    assert 'raise RuntimeError("the stable door was left open")' in site.stderr.wait_for("RuntimeError:")
     assert site.get("/").status == 200
     assert site.children() == worker
 
@@ -148,7 +147,7 @@ def test_allowed_host_is_the_one_that_a_trusted_proxy_names(
     assert server.get("/", {"X-Forwarded-Host": "evil.example"}).status == 400
 
 
-@pytest.mark.parametrize(("trusted", "is_secure"), [("127.0.0.1", True), ("10.0.0.0/8", False)])
+@pytest.mark.parametrize("trusted, is_secure", [("127.0.0.1", True), ("10.0.0.0/8", False)])
 def test_scheme_of_a_proxy_is_believed_if_it_is_trusted(
     hostler_server: StartServer, site_env: dict[str, str], trusted: str, is_secure: bool
 ) -> None:

@@ -43,9 +43,7 @@ def test_json_goes_in_and_out(service: RunningServer) -> None:
     assert json.loads(answer.text) == {"received": sent}
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"), [(b"{", "application/json", 400), (b"{}", "text/plain", 415)]
-)
+@pytest.mark.parametrize("body, content_type, status", [(b"{", "application/json", 400), (b"{}", "text/plain", 415)])
 def test_what_is_no_json_is_refused(service: RunningServer, body: bytes, content_type: str, status: int) -> None:
     assert service.post("/echo", body, {"Content-Type": content_type}).status == status
 
@@ -68,6 +66,21 @@ def test_exception_is_a_500_with_the_traceback_in_the_log(service: RunningServer
     assert service.get("/crash").status == 500
     assert 'raise RuntimeError("the stable door was left open")' in service.stderr.wait_for("RuntimeError:")
     assert service.get("/").status == 200
+
+
+def test_development_shows_the_exception_of_a_view_in_the_browser(hostler_server: StartServer) -> None:
+    server = hostler_server(None, cwd=SERVICE, command=("dev",))
+    answer = server.get("/crash")
+    assert answer.status == 500
+    assert "<h1>RuntimeError: the stable door was left open</h1>" in answer.text
+    assert "500" in server.stdout.wait_for("/crash")
+
+
+def test_development_leaves_flask_alone_where_it_is_told_to(hostler_server: StartServer) -> None:
+    server = hostler_server(None, cwd=SERVICE, command=("dev",), env={"FLASK_DEBUG": "0"})
+    answer = server.get("/crash")
+    assert answer.status == 500
+    assert "stable door" not in answer.text
 
 
 def test_stream_with_context_arrives_in_pieces(held: RunningServer, gate: Gate) -> None:

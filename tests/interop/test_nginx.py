@@ -21,10 +21,10 @@ import pytest
 from tests.conftest import FindPeer
 from tests.e2e.gate import Gate
 from tests.e2e.harness import PATIENCE, RunningServer, StartServer, free_port, wait_until
-from tests.e2e.vitals import KIB, MIB, read_status
 from tests.interop.conftest import DJANGO_SITE, PASSWORD, StartNginx, read_until
 from tests.interop.nginx import Nginx, Upstream
 from tests.interop.visitor import Visitor
+from tests.interop.vitals import MIB, peak_bytes
 
 PROBE = "tests.interop.apps.probe:app"
 
@@ -98,10 +98,10 @@ def test_nginx_without_settings_speaks_http_1_0(stack: Stack) -> None:
 @pytest.mark.parametrize("path", ["/digest", "/live/digest"], ids=["buffered-by-nginx", "passed-on-as-it-comes"])
 def test_upload_of_50_mib_arrives_whole_and_stays_out_of_memory(stack: Stack, path: str, upload_content: bytes) -> None:
     (worker,) = stack.server.children()
-    before = read_status(worker, "VmHWM") * KIB
+    before = peak_bytes(worker)
     answer = json.loads(stack.visitor.open(path, upload_content, {"Content-Type": "image/png"}).body)
     assert (answer["size"], answer["sha256"]) == (len(upload_content), hashlib.sha256(upload_content).hexdigest())
-    assert read_status(worker, "VmHWM") * KIB - before < LARGEST_GROWTH
+    assert peak_bytes(worker) - before < LARGEST_GROWTH
 
 
 @pytest.mark.parametrize("path", ["/digest", "/live/digest"])
@@ -169,10 +169,45 @@ def test_address_is_the_client_s_and_not_what_it_makes_up(stack: Stack) -> None:
     assert told["hostler.request_id"] != "made-up"
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_access_log_names_the_client_and_not_nginx(
+    hostler_server: StartServer, nginx: StartNginx, upstreams: dict[str, Upstream], kind: str
+) -> None:
+    upstream = upstreams[kind]
+    server = hostler_server(PROBE, "--access-log", "-", bind=upstream.bind)
+    front = nginx(upstream)
+    connection = http.client.HTTPConnection("127.0.0.1", front.http_port, PATIENCE, ("127.0.0.2", 0))
+    connection.request("GET", "/cached?hay=1", headers={"User-Agent": "visitor"})
+    with connection.getresponse() as answer:
+        answer.read()
+    connection.close()
+    log = server.stdout.wait_for('"GET /cached?hay=1 HTTP/1.1" 200 6 "-" "visitor"')
+    assert log.splitlines()[-1].startswith("127.0.0.2 - - [")
+
+
 def test_redirect_leads_back_to_the_address_outside(stack: Stack) -> None:
     secure = Visitor(stack.nginx.secure_url, stack.nginx.tls)
     answer = secure.open("/redirect")
     assert (answer.status, answer.url) == (200, f"{stack.nginx.secure_url}/there")
+
+
+def test_application_below_a_prefix_knows_it(stack: Stack) -> None:
+    secure = Visitor(stack.nginx.secure_url, stack.nginx.tls)
+    told = json.loads(secure.open("/shop/environ").body)
+    assert (told["SCRIPT_NAME"], told["PATH_INFO"]) == ("/shop", "/environ")
+    assert secure.open("/shop/redirect").url == f"{stack.nginx.secure_url}/shop/there"
+
+
+def test_django_admin_below_a_prefix(
+    hostler_server: StartServer, nginx: StartNginx, upstreams: dict[str, Upstream], site_env: dict[str, str]
+) -> None:
+    upstream = upstreams["tcp"]
+    hostler_server("stable.wsgi:application", bind=upstream.bind, cwd=DJANGO_SITE, env=site_env)
+    front = nginx(upstream)
+    visitor = Visitor(front.secure_url, front.tls)
+    page = visitor.send_form("/shop/admin/login/", username="groom", password=PASSWORD, next="/shop/admin/")
+    assert page.url == f"{front.secure_url}/shop/admin/"
+    assert 'href="/shop/admin/horses/horse/add/"' in page.text
 
 
 def test_untrusted_nginx_is_not_believed(tcp: Stack) -> None:
@@ -284,7 +319,7 @@ def test_reload_under_load_behind_nginx_loses_no_request(
     front = nginx(upstream)
     callers = Callers(front.http_port, 8)
     try:
-        for _ in range(4):
+        for _ in range(12):
             callers.wait_for(100)
             old = set(server.children())
             server.signal(signal.SIGHUP)

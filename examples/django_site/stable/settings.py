@@ -56,3 +56,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 # Uploads larger than this go to a temporary file; Django's own default.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+# Without DEBUG, Django by itself tells of failing views by mail only; here they are in the server log.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

@@ -39,8 +39,8 @@ class Guestbook:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as database:
-            # Readers go on while someone writes, whatever process they are in.
-            database.execute("PRAGMA journal_mode = WAL")
+            # All workers start at once, and one of them makes the table: the others wait here, for as long as the
+            # timeout says. A change of the journal mode would not wait but fail.
             database.execute("BEGIN IMMEDIATE")
             database.execute(SCHEMA)
             (count,) = database.execute("SELECT count(*) FROM entry").fetchone()

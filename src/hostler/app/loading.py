@@ -74,7 +74,9 @@ def _describe_missing_module(target: Target, missing: str) -> str:
         if not places:
             return f'{text}: {parent} is a single file; name what is in it as "{parent}:{last}"'
     else:
-        places = [str(Path.cwd()), *sys.path]
+        # Nobody's application is what Python brings along or has installed: "zipapp" and "pip" are much like "app".
+        foreign = (f"{sys.prefix}/", f"{sys.base_prefix}/lib")
+        places = [str(Path.cwd()), *(place for place in sys.path if not place.startswith(foreign))]
         text = f'"{target}": there is no module "{missing}" in {Path.cwd()} or on the import path'
     nearest = _find_nearest(last, _list_modules(places))
     if nearest:

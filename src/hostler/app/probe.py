@@ -139,4 +139,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        # The terminal tells the whole foreground; what there is to say, the one who waits for us says.
+        sys.exit(130)

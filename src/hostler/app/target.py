@@ -47,7 +47,7 @@ def parse_target(text: str) -> Target:
     Args:
         text: `module:attr`, `module`, `module:factory('x', debug=True)`, `path/to/file.py[:attr]` or
             `path/to/file.wsgi`. A factory's arguments are literals: nothing is evaluated. A path has no colon.
-            `site.wsgi` is a module, as in Django's own spelling; the file of that name is `./site.wsgi`.
+            `mysite.wsgi` is a module, as Django spells it; the file of that name is `./mysite.wsgi`.
 
     Raises:
         ApplicationError: `text` has none of these forms.

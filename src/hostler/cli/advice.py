@@ -27,7 +27,8 @@ def reject_mistyped_command(target: str, directory: Path) -> None:
     """
     if not target.isidentifier() or (directory / f"{target}.py").exists() or (directory / target).exists():
         return
-    nearest = find_nearest(target, COMMANDS, cutoff=0.7)
+    # Three letters of which two have changed places are two thirds alike.
+    nearest = find_nearest(target, COMMANDS, cutoff=0.66)
     if nearest == target:
         raise ConfigurationError(f'the command comes first: write "hostler {target} ..."')
     if nearest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,11 @@ from hostler.cli.command import COMMANDS
 from hostler.config import Loaded, Sources, Surroundings, load_config
 from hostler.config.parser import FLAGS, Parser, add_options, add_target
 from hostler.system.environment import environment
+
+# What a command has beside the options of the schema, with its help.
+OWN_SWITCHES: Mapping[str, Mapping[str, str]] = {
+    "config": {"--json": "print one JSON object: values and origins by option"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ def build_parser(command: str, *, show_all: bool = False, width: int | None = No
     general.add_argument("-c", "--config", metavar="FILE", help="read this file [hostler.toml, if it is there]")
     general.add_argument("--env", metavar="NAME", help="apply the overlay [env.NAME] of the file [$HOSTLER_ENV]")
     general.add_argument("--verbose", action="store_true", help="show tracebacks and details")
+    for flag, text in OWN_SWITCHES.get(command, {}).items():
+        general.add_argument(flag, action="store_true", help=text)
     add_options(parser, show_all=show_all)
     return parser
 
@@ -80,22 +87,17 @@ class _HelpAll(argparse.Action):
         parser.exit()
 
 
-def parse_arguments(
-    command: str, arguments: Sequence[str], extend: Callable[[Parser], None] | None = None
-) -> Arguments:
+def parse_arguments(command: str, arguments: Sequence[str]) -> Arguments:
     """Parse the arguments of a command.
 
     Args:
         command: its name.
         arguments: what stood behind the name.
-        extend: adds arguments of the command's own.
 
     Raises:
         ConfigurationError: they are wrong.
     """
     parser = build_parser(command)
-    if extend is not None:
-        extend(parser)
     namespace = parser.parse(arguments)
     sources = Sources(
         directory=Path.cwd(),

@@ -10,7 +10,6 @@ from hostler.cli.arguments import load_with_application, parse_arguments
 from hostler.config import Loaded
 from hostler.config.option import Option
 from hostler.config.origin import suggest
-from hostler.config.parser import Parser
 from hostler.config.schema import list_options
 from hostler.errors import ConfigurationError
 
@@ -26,7 +25,7 @@ def execute(arguments: Sequence[str]) -> int:
         if action != "show":
             hint = suggest(action, ["show"], otherwise="; the only action is show")
             raise ConfigurationError(f'unknown action "{action}"{hint}')
-    parsed = parse_arguments("config", words, _extend)
+    parsed = parse_arguments("config", words)
     loaded, found = load_with_application(parsed.sources)
     recognised = f"(recognised by {found.reason})" if found else ""
     if parsed.namespace.json:
@@ -34,10 +33,6 @@ def execute(arguments: Sequence[str]) -> int:
     else:
         print(write_lines(loaded, recognised))
     return 0
-
-
-def _extend(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object: values and origins by option")
 
 
 def write_lines(loaded: Loaded, recognised: str) -> str:

@@ -125,7 +125,9 @@ def describe_changes(changed: Iterable[str], root: Path) -> str:
     return f"{', '.join(names[:3])}{more}"
 
 
-def build_watcher(root: Path, watch: Sequence[str], ignore: Sequence[str], files: Iterable[Path]) -> Watcher:
+def build_watcher(
+    root: Path, watch: Sequence[str], ignore: Sequence[str], files: Iterable[Path], places: Iterable[Path] = ()
+) -> Watcher:
     """Build the companion.
 
     Args:
@@ -133,6 +135,7 @@ def build_watcher(root: Path, watch: Sequence[str], ignore: Sequence[str], files
         watch: files and directories, relative to it.
         ignore: shell patterns, see `FileFilter`.
         files: further files, watched whatever they are called.
+        places: further directories; those that `watch` covers add nothing.
 
     Raises:
         ConfigurationError: something to be watched does not exist.
@@ -141,7 +144,9 @@ def build_watcher(root: Path, watch: Sequence[str], ignore: Sequence[str], files
     for name, path in zip(watch, paths, strict=True):
         if not path.exists():
             raise ConfigurationError(f'dev.watch: there is no "{name}" in {root}; name an existing file or directory')
-    paths += [file for file in files if not any(file.is_relative_to(path) for path in paths)]
+    for each in (*places, *files):
+        if not any(each.is_relative_to(path) for path in paths):
+            paths.append(each)
     named = frozenset(str(path) for path in paths if path.is_file()) | frozenset(map(str, files))
     return Watcher(tuple(paths), FileFilter(root, named, tuple(ignore)), watch_with_library)
 

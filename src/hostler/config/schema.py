@@ -87,7 +87,8 @@ class Server:
     reuse_port: bool = option(
         False,
         Boolean(),
-        doc="Bind with SO_REUSEPORT, so that another server process can listen on the same address.",
+        doc="Give each worker listening sockets of its own (`SO_REUSEPORT`): the kernel spreads connections over workers by "
+        "address, and other servers of the same user can listen beside this one.",
         short=("--reuse-port",),
         reloadable=False,
     )
@@ -345,7 +346,8 @@ class Dev:
     watch: tuple[str, ...] = option(
         (".",),
         TextList(word="PATH"),
-        doc="Files and directories whose changes reload the application.",
+        doc="Files and directories whose changes reload the application. While this is not set, the directory that the "
+        "application is in is watched too.",
         short=("--watch",),
     )
     ignore: tuple[str, ...] = option(

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from hostler.app import load_application
@@ -27,6 +28,9 @@ from hostler.telemetry.log import is_colour_wanted
 # A reload waits for requests in flight; while developing nobody wants to wait long for a stuck one (arbitrary).
 GRACEFUL_TIMEOUT = 3.0
 _LOOPBACK_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
+# What makes frameworks let an exception out to the server, which has a page for it, instead of answering with a bare
+# 500. The environment's own values and those of `app.env` go first.
+_DEBUG_VARIABLES = {"FLASK_DEBUG": "1"}
 # By the first digit of the status; SGR codes as in the server log.
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
 
@@ -77,9 +81,11 @@ def adapt_config(config: Config) -> Config:
 def adapt_explicit(config: Config) -> Config:
     """Turn a configuration into one for development: one worker, loaded anew each time, quick to end."""
     server = replace(config.server, graceful_timeout=min(config.server.graceful_timeout, GRACEFUL_TIMEOUT))
+    inherited = environment()
+    debug = {name: value for name, value in _DEBUG_VARIABLES.items() if name not in inherited}
     return replace(
         config,
-        app=replace(config.app, preload=False),
+        app=replace(config.app, preload=False, env=MappingProxyType({**debug, **config.app.env})),
         server=server,
         workers=replace(config.workers, count=1, max_requests=0, max_requests_jitter=0),
     )
@@ -115,7 +121,7 @@ def render_failure(error: BaseException, request: Mapping[str, str]) -> bytes:
     """Render the page for an exception that left the application during a request."""
     facts = {
         "request": f"{request.get('method', '?')} {request.get('path', '?')}",
-        "id": request.get("id", "?"),
+        "request id": request.get("id", "?"),
     }
     return render_page(summarise(error), error, facts)
 

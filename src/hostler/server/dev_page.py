@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import importlib
 import linecache
 import traceback
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,8 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--ink:#eee;--dim:#9a9aa0;--paper:#161618;--card:#222226;--mark:#4a211e;
 --red:#ff8a80}}
 body{margin:0;padding:2rem;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:60rem;margin:auto}h1{font-size:1.4rem;color:var(--red);margin:.2rem 0;overflow-wrap:anywhere}
+main{max-width:60rem;margin:auto}h1{font-size:1.4rem;color:var(--red);margin:.2rem 0;overflow-wrap:anywhere;
+white-space:pre-wrap}
 p{margin:.4rem 0}.dim{color:var(--dim)}section,details{margin:1rem 0;background:var(--card);border-radius:.5rem;
 padding:.7rem 1rem}summary{cursor:pointer}pre{margin:.5rem 0 0;overflow-x:auto;font:13px/1.6 ui-monospace,monospace}
 pre b{display:block;background:var(--mark);font-weight:inherit}h2{font-size:1rem;margin:1.5rem 0 0}
@@ -89,8 +91,9 @@ def render_page(title: str, error: BaseException | None, facts: Mapping[str, str
 
 
 def summarise(error: BaseException) -> str:
-    """Give the last line of a traceback, even of an exception that cannot be turned into text."""
-    return traceback.format_exception_only(error)[-1].strip()
+    """Give the line of a traceback that names the exception, even one that cannot be turned into text."""
+    # Before it stands where a syntax error is, indented; behind it stand its notes (PEP 678).
+    return next(line for line in traceback.format_exception_only(error) if not line.startswith(" ")).strip()
 
 
 def _escape(text: str) -> str:
@@ -116,6 +119,7 @@ def _follow_chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
 def _render_exception(error: BaseException, relation: str) -> str:
     spots = [*_list_spots(error.__traceback__), *_locate_syntax_error(error)]
     heading = f"<h2>{_escape(relation)} {_escape(summarise(error))}</h2>" if relation else ""
+    heading += "".join(f"<p>{_escape(note)}</p>" for note in _list_notes(error))
     if len(spots) > MOST_FRAMES:
         left_out = f'<p class="dim">{len(spots) - MOST_FRAMES} frames left out</p>'
         half = MOST_FRAMES // 2
@@ -126,6 +130,12 @@ def _render_exception(error: BaseException, relation: str) -> str:
             + "".join(map(_render_spot, reversed(spots[:half])))
         )
     return heading + "".join(map(_render_spot, reversed(spots)))
+
+
+def _list_notes(error: BaseException) -> list[str]:
+    """List what was added to an exception with `add_note`; it may have been set to anything (PEP 678)."""
+    notes = getattr(error, "__notes__", None)
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
 
 
 def _list_spots(tracebacks: TracebackType | None) -> Iterator[Spot]:
@@ -164,5 +174,5 @@ def _render_source(spot: Spot) -> str:
         if not text:
             continue
         row = f"{number:>5}  {_escape(text.rstrip())}"
-        rows.append(f"<b>{row}</b>" if number == spot.line else f"{row}\n")
+        rows.append(f"<b>{row}\n</b>" if number == spot.line else f"{row}\n")
     return f"<pre>{''.join(rows)}</pre>" if rows else ""

@@ -24,4 +24,4 @@ def remove_variables(names: Iterable[str]) -> None:
 
 def temporary_directory() -> str:
     """Return where temporary files belong: `TMPDIR` if it is set, else `/tmp` (POSIX Base Definitions 8.3)."""
-    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the files made there have no name
+    return os.environ.get("TMPDIR") or "/tmp"

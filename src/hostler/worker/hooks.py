@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from hostler.app.loading import describe_failure
 from hostler.system.channel import send_message
 
 # Renders an exception of the application as a page, or returns None for the standard page.

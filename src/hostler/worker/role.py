@@ -22,6 +22,7 @@ from hostler.system.environment import remove_variables, set_variables
 from hostler.system.limits import raise_descriptor_limit
 from hostler.system.process import (
     change_directory,
+    close_descriptors,
     die_with_parent,
     own_pid,
     parent_pid,
@@ -186,6 +187,8 @@ def _serve(assignment: Assignment, context: ChildContext, application: WsgiAppli
     )
     hooks = Hooks(context.status_fd, assignment.error_page)
     engine = _make_engine(assignment, settings, context.listeners, application, hooks)
+    # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.
+    close_descriptors(each.fd for each in context.listeners)
     hooks.attach(engine)
     send_message(context.status_fd, {"event": "ready"})
     engine.run()

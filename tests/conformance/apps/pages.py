@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import threading
 import warnings
@@ -83,6 +84,12 @@ def view(environ: Environ, start_response: Start) -> Iterable[bytes]:
     plain = {name: value for name, value in environ.items() if isinstance(value, str | bool | int | tuple)}
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(plain).encode()]
+
+
+@page("/pid")
+def process(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    start_response("200 OK", TEXT)
+    return [str(os.getpid()).encode()]
 
 
 # Iterables
@@ -197,6 +204,25 @@ class Sized:
 def sized(environ: Environ, start_response: Start) -> Iterable[bytes]:
     start_response("200 OK", TEXT)
     return Sized()
+
+
+@page("/wait-between")
+def wait_between(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    """Yield, wait for a note, and yield again."""
+    name = argument(environ, "note")
+    start_response("200 OK", TEXT)
+    yield b"first"
+    with _noted:
+        if not _noted.wait_for(lambda: name in _notes, NOTE_PATIENCE):
+            raise TimeoutError(name)
+    yield b"second"
+
+
+@page("/leave-note")
+def leave_note(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    note(argument(environ, "note"))
+    start_response("204 Left", [])
+    return []
 
 
 # start_response and write
@@ -498,6 +524,28 @@ def called(environ: Environ, start_response: Start) -> Iterable[bytes]:
     """Leave a note of the call before anything is read."""
     note(argument(environ, "note"), "called")
     return echo_body(environ, start_response)
+
+
+@page("/duplex")
+def duplex(environ: Environ, start_response: Start) -> Iterator[bytes]:
+    """Send each line back as soon as it was read."""
+    start_response("200 OK", TEXT)
+    while line := environ["wsgi.input"].readline():
+        yield line
+
+
+@page("/hold")
+def hold(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    """Wait for a note before the body is read."""
+    name = argument(environ, "note")
+    with _noted:
+        if not _noted.wait_for(lambda: name in _notes, NOTE_PATIENCE):
+            raise TimeoutError(name)
+    total = 0
+    while data := environ["wsgi.input"].read(65536):
+        total += len(data)
+    start_response("200 OK", TEXT)
+    return [b"%d" % total]
 
 
 def run_operations(body: IO[bytes] | io.BytesIO, operations: list[list[Any]]) -> list[Any]:
