@@ -16,7 +16,8 @@ class Listener:
     Attributes:
         fd: the descriptor; owned by the supervisor, inherited by workers.
         kind: "tcp" or "unix".
-        host: what SERVER_NAME tells the application (the bound host, or the machine's name for a wildcard, "localhost" for unix).
+        host: what SERVER_NAME tells the application (the bound host, or the machine's name for a wildcard, "localhost"
+            for unix).
         port: what SERVER_PORT tells the application (80 for unix sockets, as no port exists).
         address: the address for people, such as "http://127.0.0.1:8000" or "unix:/run/app.sock".
     """
@@ -36,7 +37,8 @@ class ChildContext:
         role: what it is: "worker", "fork server", ...
         slot: which of its role it is, from 1.
         status_fd: a pipe to the supervisor for messages, one JSON object per line: {"event": "started", "pid": ...},
-            {"event": "ready"}, {"event": "failed", "message": ..., "details": ..., "status": ...}, {"event": "recycle"}.
+            {"event": "ready"}, {"event": "failed", "message": ..., "details": ..., "status": ...} and
+            {"event": "recycle"}.
         lifeline_fd: a pipe that nobody writes to; its end of file means that the supervisor is gone.
         control_fd: where requests to fork arrive, for a child that forks others; -1 for all else.
         supervisor_pid: the parent that it has, or will have once it is adopted.
@@ -66,7 +68,7 @@ class EngineSettings:
     threads: int = 1
     # Descriptors the engine watches; -1 is "none".
     # Yields signal numbers, one byte each (signal.set_wakeup_fd). TERM and INT: drain (a terminal sends INT to workers
-    # as well as to the supervisor). QUIT: stop now. USR1: reopen logs. After any number the interpreter gets a chance to
+    # as well as to the supervisor). QUIT: stop now. USR1: reopen logs. After any number the interpreter gets to
     # run the handlers that the application installed.
     signal_fd: int = -1
     lifeline_fd: int = -1  # end of file means that the supervisor is gone
@@ -102,11 +104,11 @@ class EngineSettings:
     # Access log.
     access_log: str = ""  # "": off; "-": standard output; "syslog:..."; else a path
     access_log_format: str = "combined"  # common | combined | json | a format string
-    temp_dir: str = "/tmp"
+    temp_dir: str = "/tmp"  # noqa: S108 - files made there have no name
 
 
 class EngineHooks(Protocol):
-    """What the engine calls back; every call is made with the interpreter attached, from any of the engine's threads."""
+    """What the engine calls back, attached to the interpreter, from any of the engine's threads."""
 
     def log(self, level: int, message: str) -> None:
         """Take one line for the server log. `level` is a level of the `logging` module."""

@@ -73,12 +73,13 @@ class StrictLoad:
     def _run(self) -> None:
         stream: socket.socket | None = None
         while not self._stop.is_set():
+            is_fresh = stream is None
             try:
                 stream = stream or self._server.connect()
                 stream.sendall(self._request)
                 is_kept = self._read_answer(stream)
             except (OSError, ValueError) as error:
-                self._note(f"{type(error).__name__}: {error}")
+                self._note(f"{type(error).__name__} on a {'fresh' if is_fresh else 'kept'} connection: {error}")
                 is_kept = False
                 self._stop.wait(0.01)  # a server that is gone is not asked without end
             else:

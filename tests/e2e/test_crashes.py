@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.gate import Gate
-from tests.e2e.harness import Response, RunningServer, StartServer, wait_process_end, wait_until
+from tests.e2e.harness import RunningServer, ServerError, StartServer, wait_process_end, wait_until
 from tests.e2e.load import StrictLoad
 
 APP = "tests.e2e.apps.robust:app"
 CLIENTS = 8
 
 
-def serving_pids(server: RunningServer, wanted: int) -> list[int]:
-    """Find the workers by asking on fresh connections until `wanted` different ones have answered."""
-    found: set[int] = set()
-
-    def ask() -> bool:
-        found.add(json.loads(server.get("/process").text)["pid"])
-        return len(found) == wanted
-
-    wait_until(ask, f"answers of {wanted} workers")
-    return sorted(found)
-
-
 def test_killed_worker_takes_only_its_own_requests_and_is_replaced(hostler_server: StartServer) -> None:
     server = hostler_server(APP, "--workers", "2", "--threads", "4")
-    before = serving_pids(server, 2)
+    before = server.children()
+    assert len(before) == 2
     with StrictLoad(server, "/work", b"worked\n", CLIENTS) as load:
         load.wait_served(200)
         server.signal(signal.SIGKILL, before[0])
@@ -40,29 +30,28 @@ def test_killed_worker_takes_only_its_own_requests_and_is_replaced(hostler_serve
     # A client has one request at a time: those of the killed worker are no more than there are clients.
     assert len(tally.failures) <= CLIENTS, tally.failures
     wait_until(lambda: len(server.children()) == 2, "a replacement")
-    after = serving_pids(server, 2)
+    after = server.children()
     assert before[1] in after
     assert before[0] not in after
+    assert server.get("/").body == b"hello\n"
 
 
 def test_requests_of_the_other_worker_outlive_a_killed_one(hostler_server: StartServer, gate: Gate) -> None:
-    server = hostler_server(APP, "--workers", "2", "--threads", "16", env=gate.env)
-    victim, other = serving_pids(server, 2)
-    answers: dict[int, list[Response]] = {victim: [], other: []}
-    failed: list[int] = []
+    # Each worker takes four connections, so eight fill both.
+    options = ("--workers", "2", "--threads", "5", "--limits-connections", "4")
+    server = hostler_server(APP, *options, env=gate.env)
+    victim, other = server.children()
 
-    def hold_one(number: int) -> None:
+    def hold_one(_: int) -> tuple[int, bytes]:
         """Two requests on one connection, so that we know which worker has the second."""
         with server.connect() as stream:
             stream.sendall(b"GET /process HTTP/1.1\r\nHost: test\r\n\r\n")
-            pid = json.loads(stream.recv(65536).partition(b"\r\n\r\n")[2])["pid"]
+            pid: int = json.loads(stream.recv(65536).partition(b"\r\n\r\n")[2])["pid"]
             stream.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
             try:
-                answer = stream.recv(65536)
+                return pid, stream.recv(65536)
             except ConnectionResetError:
-                answer = b""
-            assert answer == b"" or answer.endswith(b"waited\n")
-            (answers[pid] if answer else failed).append(pid if not answer else answer)  # type: ignore[arg-type]
+                return pid, b""
 
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(hold_one, number) for number in range(8)]
@@ -70,16 +59,16 @@ def test_requests_of_the_other_worker_outlive_a_killed_one(hostler_server: Start
         server.signal(signal.SIGKILL, victim)
         wait_process_end(victim)
         gate.release("wait")
-        for call in calls:
-            call.result()
-    assert set(failed) <= {victim}
-    assert not answers[victim]
-    assert len(answers[other]) + len(failed) == 8
+        answers = [call.result() for call in calls]
+    assert [answer for pid, answer in answers if pid == victim] == [b""] * 4
+    survivors = [answer for pid, answer in answers if pid == other]
+    assert len(survivors) == 4
+    assert all(answer.endswith(b"waited\n") for answer in survivors)
 
 
 def test_workers_go_when_their_supervisor_is_killed(hostler_server: StartServer) -> None:
     server = hostler_server(APP, "--workers", "2", "--graceful-timeout", "5s")
-    workers = serving_pids(server, 2)
+    workers = server.children()
     with StrictLoad(server, "/work", b"worked\n", CLIENTS) as load:
         load.wait_served(100)
         server.signal(signal.SIGKILL)
@@ -89,7 +78,7 @@ def test_workers_go_when_their_supervisor_is_killed(hostler_server: StartServer)
 
 def test_workers_finish_their_requests_after_the_supervisor_was_killed(hostler_server: StartServer, gate: Gate) -> None:
     server = hostler_server(APP, "--threads", "2", env=gate.env)
-    (worker,) = serving_pids(server, 1)
+    (worker,) = server.children()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.get, "/wait")
         gate.wait("wait")
@@ -115,19 +104,16 @@ def test_workers_that_crash_again_and_again_are_started_less_and_less_often(
     server = hostler_server("crashing:app", "--chdir", str(tmp_path), "--log-level", "debug")
     (tmp_path / "crash").touch()
     server.signal(signal.SIGKILL, server.children()[0])
-    observed = threading.Event()
     seen: set[int] = set()
 
-    def count() -> bool:
+    def has_started_too_often() -> bool:
         seen.update(server.children())
-        return observed.wait(0)
+        return len(seen) > 10
 
-    try:
-        wait_until(count, "never: we look for three seconds", timeout=3)
-    except AssertionError:
-        observed.set()
-    # Without back-off there would be some thirty.
-    assert 2 <= len(seen) <= 10, server.log()
+    # Without back-off there would be some thirty in this time.
+    with pytest.raises(ServerError):
+        wait_until(has_started_too_often, "more than ten workers", timeout=3)
+    assert len(seen) >= 2, server.log()
     (tmp_path / "crash").unlink()
     wait_until(lambda: _answers(server), "an answer once it does not crash any more")
 

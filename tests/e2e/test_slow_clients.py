@@ -155,7 +155,9 @@ def test_connections_beyond_the_limit_wait_and_are_served_later(hostler_server: 
 
 
 def test_flood_of_partial_heads_is_refused_at_the_memory_limit(hostler_server: StartServer) -> None:
-    server = hostler_server(APP, *(f"--limits-{name}=65536" for name in ("buffered-bytes", "body-memory", "response-buffer")))
+    server = hostler_server(
+        APP, *(f"--limits-{name}=65536" for name in ("buffered-bytes", "body-memory", "response-buffer"))
+    )
     flood = [server.connect() for _ in range(40)]
     for stream in flood:
         stream.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nX-Part: " + b"x" * 8000)

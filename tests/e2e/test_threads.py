@@ -35,6 +35,15 @@ def read_until(stream: socket.socket, wanted: bytes) -> bytes:
     return received
 
 
+def read_to_end(stream: socket.socket) -> None:
+    """Read the rest of a chunked answer."""
+    tail = b""
+    while not tail.endswith(b"\r\n0\r\n\r\n"):
+        piece = stream.recv(1 << 20)
+        assert piece
+        tail = (tail + piece)[-8:]
+
+
 @pytest.mark.parametrize("threads", [2, 8, 32])
 def test_as_many_slow_calls_as_threads_run_side_by_side(hostler_server: StartServer, threads: int) -> None:
     server = hostler_server(APP, "--threads", str(threads))
@@ -164,8 +173,7 @@ def test_streamed_answer_that_its_client_does_not_take_stops_nobody(hostler_serv
         for _ in range(50):
             assert server.get("/").body == b"hello\n"
         assert gate.count("closed") == 0  # back-pressure holds the application
-        while b"0\r\n\r\n" not in slow.recv(1 << 20)[-5:]:
-            pass
+        read_to_end(slow)
     gate.wait("closed")
 
 
@@ -186,9 +194,31 @@ def test_engine_goes_on_with_its_connections_while_the_only_thread_is_held_back(
             assert piece
             received += len(piece)
         assert server.exchange(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-        while b"0\r\n\r\n" not in slow.recv(1 << 20)[-5:]:
-            pass
+        read_to_end(slow)
         assert server.get("/").body == b"hello\n"
+
+
+def test_call_that_was_held_back_by_its_client_and_goes_on_stops_nobody(
+    hostler_server: StartServer, gate: Gate
+) -> None:
+    server = hostler_server(APP, "--threads", "2", env=gate.env)
+    size = 67_108_864
+    with server.connect() as slow, server.connect() as other:
+        other.sendall(GET % b"/wait")
+        gate.wait("wait")
+        # Now the thread that streams is the only one left, and has to see to the connections itself.
+        slow.sendall(GET % b"/pieces-then-hold?%d" % size)
+        received = len(read_until(slow, b"\r\n\r\n").partition(b"\r\n\r\n")[2])
+        gate.release("wait")
+        read_until(other, b"waited\n")
+        while received < size:
+            received += len(slow.recv(min(1 << 20, size - received)))
+        gate.wait("hold")
+        # It polls no more; the other one has to.
+        for _ in range(50):
+            assert server.get("/").body == b"hello\n"
+        gate.release("hold")
+        read_to_end(slow)
 
 
 def test_streamed_request_body_on_hold_stops_nobody(hostler_server: StartServer, gate: Gate) -> None:

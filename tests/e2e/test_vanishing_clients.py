@@ -120,7 +120,7 @@ def test_client_that_vanishes_while_the_application_runs_is_forgotten(hostler_se
     wait_until(lambda: count_descriptors(worker) <= before, f"{before} descriptors as before")
 
 
-@pytest.mark.parametrize(("path", "size"), [("/", 6), ("/whole?3000000", 3_000_000), ("/pieces?1048576", 1_048_576)])
+@pytest.mark.parametrize("path, size", [("/", 6), ("/whole?3000000", 3_000_000), ("/pieces?1048576", 1_048_576)])
 def test_half_closed_client_gets_its_answer(hostler_server: StartServer, gate: Gate, path: str, size: int) -> None:
     server = hostler_server(APP, env=gate.env)
     with server.connect() as stream:

@@ -27,7 +27,8 @@ class FakeEngine:
         if settings.access_log_format == "unusable":
             raise ValueError("the access log format is unusable")
         self._settings = settings
-        self._listeners = {each.fd: each for each in listeners}
+        # Its own, as the worker closes what it was given.
+        self._listeners = {os.dup(each.fd): each for each in listeners}
         self._application = application
         self._hooks = hooks
         self._served = 0
@@ -43,11 +44,12 @@ class FakeEngine:
                 self._is_running = False
             else:
                 for fd in readable:
-                    self._accept(self._listeners[fd])
+                    self._accept(fd)
         # Draining: what the kernel has queued for us is still answered.
-        for listener in self._listeners.values():
-            while self._accept(listener):
+        for fd in self._listeners:
+            while self._accept(fd):
                 pass
+            os.close(fd)
 
     def follow(self) -> None:
         raise AssertionError("the fake has one thread")
@@ -59,8 +61,8 @@ class FakeEngine:
             elif number == signal.SIGQUIT:
                 os._exit(0)
 
-    def _accept(self, listener: Listener) -> bool:
-        server = socket.socket(fileno=listener.fd)
+    def _accept(self, fd: int) -> bool:
+        server = socket.socket(fileno=fd)
         try:
             connection, _ = server.accept()
         except BlockingIOError:
@@ -69,7 +71,7 @@ class FakeEngine:
             server.detach()
         with connection:
             connection.settimeout(10)
-            self._answer(connection, listener)
+            self._answer(connection, self._listeners[fd])
         self._served += 1
         if self._settings.max_requests and self._served == self._settings.max_requests:
             self._hooks.recycle()

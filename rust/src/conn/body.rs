@@ -22,6 +22,17 @@ pub enum Body {
     Pipe(std::sync::Arc<super::BodyPipe>),
 }
 
+impl Body {
+    /// Bytes held in memory; those of a pipe are its own affair.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        match self {
+            Self::Memory(held) => held.capacity(),
+            Self::Empty | Self::File(..) | Self::Pipe(_) => 0,
+        }
+    }
+}
+
 /// A body on its way.
 #[derive(Debug)]
 pub enum Store {

@@ -83,6 +83,8 @@ pub struct Context {
     /// Lines for the server log, to be taken by whoever can write it.
     pub notices: Vec<String>,
     pub(super) scratch: Vec<u8>,
+    /// The data of one read's chunks.
+    pub(super) gathered: Vec<u8>,
     #[expect(clippy::vec_box, reason = "requests change hands as boxes")]
     pool: Vec<Box<Request>>,
     ids: RequestIds,
@@ -104,6 +106,7 @@ impl Context {
             access_log,
             notices: Vec::new(),
             scratch: vec![0; SCRATCH],
+            gathered: Vec::new(),
             pool: Vec::new(),
             ids: RequestIds::new(),
             date: DateCache::new(),

@@ -66,6 +66,8 @@ pub enum BodyFault {
     Disconnected,
     /// Nothing came for the length of the body timeout.
     TimedOut,
+    /// The response ended before the body did, so nobody receives the rest.
+    Abandoned,
     /// The framing was invalid or a limit was passed; the reason is for people.
     Invalid(&'static str),
 }

@@ -54,11 +54,7 @@ pub(super) fn write(log: &mut AccessLog, request: &Request, now: u64) {
         target: request.head.target.of(bytes),
         path: request.head.path.of(bytes),
         query: request.head.query.of(bytes),
-        protocol: if request.head.version == Version::Http10 {
-            b"HTTP/1.0"
-        } else {
-            b"HTTP/1.1"
-        },
+        protocol: protocol(request),
         status: request.status,
         body_bytes: request.body_sent,
         request_id: &request.id,
@@ -67,6 +63,15 @@ pub(super) fn write(log: &mut AccessLog, request: &Request, now: u64) {
         fields: &RequestFields(request),
     };
     log.write(&record);
+}
+
+/// What the client spoke, as far as it could be read.
+fn protocol(request: &Request) -> &'static [u8] {
+    match request.head.version {
+        _ if request.bytes.is_empty() => b"",
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
 }
 
 /// Room for an address in text, so that a line allocates nothing.

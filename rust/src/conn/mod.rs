@@ -35,6 +35,9 @@ use reading::Intake;
 /// No deadline.
 pub const NEVER: Millis = Millis::MAX;
 
+/// Reads of one connection before others have their turn. Arbitrary: with the buffer's size, 256 KiB.
+const READS: u32 = 4;
+
 /// Where a connection is in its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -80,18 +83,28 @@ pub struct Conn {
     pub peer: Peer,
     /// The index of the listener it came through.
     pub listener: usize,
-    /// When the present phase must have made progress.
+    /// When what the present phase waits for must have come.
     pub deadline: Millis,
+    /// When the client must have taken some of what waits to be sent.
+    stalled: Millis,
     /// When the timer wheel will look at it.
     pub visit: Millis,
     stream: Stream,
     phase: Phase,
     /// Bytes received and not yet used: a partial head, or the requests behind the present one.
     input: Vec<u8>,
+    /// Where in `input` the next request begins: what lies before it was used.
+    at: usize,
+    /// How many bytes behind the request that was just parsed belong to the next one.
+    left: usize,
     /// `input` has not been looked at since it was put there.
     unseen: bool,
     scanned: Scanned,
     readable: bool,
+    /// Reads that are left before others have their turn.
+    budget: u32,
+    /// Stopped for the sake of others, with more to do.
+    unfinished: bool,
     /// The kernel reported the end of the stream, which is read after the bytes before it.
     ended: bool,
     output: Outbox,
@@ -99,6 +112,10 @@ pub struct Conn {
     /// The request whose body is being received, or whose response is being written out.
     request: Option<Box<Request>>,
     flow: Option<Arc<Flow>>,
+    /// Something of the present request's answer was sent.
+    answering: bool,
+    /// Bytes of the request that is with the application.
+    lent: usize,
     keep_alive: bool,
     /// After the response the client may still be sending: linger rather than close.
     linger: bool,
@@ -116,18 +133,25 @@ impl Conn {
             peer,
             listener,
             deadline: context.now.millis + context.settings.head_timeout,
+            stalled: NEVER,
             visit: NEVER,
             stream,
             phase: Phase::Head,
             input: Vec::new(),
+            at: 0,
+            left: 0,
             unseen: false,
             scanned: Scanned::default(),
             readable: false,
+            budget: READS,
+            unfinished: false,
             ended: false,
             output: Outbox::default(),
             intake: None,
             request: None,
             flow: None,
+            answering: false,
+            lent: 0,
             keep_alive: true,
             linger: false,
             served: 0,
@@ -154,8 +178,20 @@ impl Conn {
         self.ended |= ended;
     }
 
-    /// Moves as far as possible.
+    /// When something has to be done about it if nothing happens.
+    #[must_use]
+    pub fn due(&self) -> Millis {
+        self.deadline.min(self.stalled)
+    }
+
+    /// Whether it stopped for the sake of others and is to be pumped again; asking takes the mark away.
+    pub fn take_unfinished(&mut self) -> bool {
+        std::mem::take(&mut self.unfinished)
+    }
+
+    /// Moves as far as possible, but no further than is fair to others.
     pub fn pump(&mut self, context: &mut Context) -> Verdict {
+        self.budget = READS;
         loop {
             let step = match self.phase {
                 Phase::Head => self.step_head(context),
@@ -165,6 +201,10 @@ impl Conn {
                 Phase::Linger => self.step_linger(context),
             };
             match step {
+                Step::Again if self.budget == 0 && self.readable => {
+                    self.unfinished = true;
+                    break;
+                }
                 Step::Again => {}
                 Step::Wait => break,
                 Step::Close => return Verdict::Close,
@@ -174,8 +214,20 @@ impl Conn {
         Verdict::Keep
     }
 
+    /// Looks whether what was waited for has come by now, unnoticed: events may be older than our look at them.
+    pub fn look_again(&mut self, context: &mut Context) -> Verdict {
+        if self.flush(context) == Verdict::Close {
+            return Verdict::Close;
+        }
+        self.readable |= self.stream.has_input();
+        self.pump(context)
+    }
+
     /// Acts on a deadline that has passed.
     pub fn expire(&mut self, context: &mut Context) -> Verdict {
+        if self.stalled <= context.now.millis {
+            return Verdict::Close;
+        }
         match self.phase {
             Phase::Head if self.input.is_empty() => Verdict::Close,
             Phase::Head => {
@@ -192,12 +244,12 @@ impl Conn {
                 );
                 self.pump(context)
             }
-            Phase::App if self.output.is_empty() => {
+            Phase::App => {
                 self.fail_pipe(BodyFault::TimedOut);
                 self.deadline = NEVER;
                 Verdict::Keep
             }
-            Phase::App | Phase::Answered | Phase::Linger => Verdict::Close,
+            Phase::Answered | Phase::Linger => Verdict::Close,
         }
     }
 
@@ -205,12 +257,6 @@ impl Conn {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Head && self.input.is_empty()
-    }
-
-    /// Whether an idle connection may be closed without losing a request that has arrived already.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.is_idle() && !self.readable && !self.stream.has_input()
     }
 
     /// Lets go of everything before the connection is dropped. Returns the request that was not finished, if it is here.
@@ -226,6 +272,7 @@ impl Conn {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> Transfer {
+        self.budget = self.budget.saturating_sub(1);
         let transfer = self.stream.receive(buffer);
         match &transfer {
             // A short read means that the socket is empty (epoll(7)), unless the end of the stream is next.
@@ -252,6 +299,7 @@ impl Conn {
     fn charge(&mut self, context: &mut Context) {
         let held = self.input.capacity()
             + self.output.in_memory()
+            + self.lent
             + self.intake.as_ref().map_or(0, |intake| intake.in_memory());
         context.buffered = context.buffered - self.charged + held;
         self.charged = held;

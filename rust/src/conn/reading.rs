@@ -15,6 +15,14 @@ const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut shor
 const OVERLOADED: Refusal = Refusal::new(503, "The server has no memory left for this request.");
 const NO_ROOM: Refusal = Refusal::new(503, "The server has no room to store the request body.");
 
+const TLS: Refusal =
+    Refusal::bad_request("This port speaks plain HTTP, and the client speaks TLS (https).");
+
+/// Whether the bytes begin like a TLS handshake (RFC 8446 5.1): record type 22, major version 3.
+fn is_tls(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[22, 3])
+}
+
 /// A body being received.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -62,13 +70,10 @@ impl Intake {
         let mut trouble = None;
         let bound = context.body_memory();
         let (store, pipe) = (&mut self.store, self.pipe.as_deref());
+        let temp_dir = &context.settings.temp_dir;
         let mut sink = |data: &[u8]| match pipe {
             Some(pipe) => pipe.push(data),
-            None => {
-                if trouble.is_none() {
-                    trouble = store.append(data, bound, &context.settings.temp_dir).err();
-                }
-            }
+            None => trouble = store.append(data, bound, temp_dir).err(),
         };
         let fed = match &mut self.decoder {
             Decoder::Length(left) => {
@@ -84,7 +89,13 @@ impl Intake {
                 }
             }
             Decoder::Chunked(decoder) => {
-                let progress = decoder.decode(bytes, &mut sink)?;
+                // Gathered first, as a client may send a chunk for each byte, and each run may cost a system call.
+                let gathered = &mut context.gathered;
+                gathered.clear();
+                let progress = decoder.decode(bytes, |data| gathered.extend_from_slice(data))?;
+                if !gathered.is_empty() {
+                    sink(gathered);
+                }
                 if progress.finished {
                     Fed::Complete(progress.consumed)
                 } else {
@@ -110,12 +121,16 @@ impl Conn {
         if self.unseen {
             self.unseen = false;
             let held = std::mem::take(&mut self.input);
-            return match self.parse(&held, context) {
+            let at = std::mem::take(&mut self.at);
+            return match self.parse(&held[at..], context) {
                 Step::Wait => {
                     self.start_head_deadline(context);
-                    self.keep_partial(held, context)
+                    self.keep_partial(held[at..].to_vec(), context)
                 }
-                step => step,
+                step => {
+                    self.keep_left(held);
+                    step
+                }
             };
         }
         if !self.readable {
@@ -137,7 +152,10 @@ impl Conn {
                         self.start_head_deadline(context);
                         self.keep_partial(bytes.to_vec(), context)
                     }
-                    step => step,
+                    step => {
+                        self.keep_rest(&bytes[count - self.left..]);
+                        step
+                    }
                 }
             }
             Transfer::Done(count) => {
@@ -145,7 +163,10 @@ impl Conn {
                 held.extend_from_slice(&scratch[..count]);
                 match self.parse(&held, context) {
                     Step::Wait => self.keep_partial(held, context),
-                    step => step,
+                    step => {
+                        self.keep_left(held);
+                        step
+                    }
                 }
             }
         };
@@ -180,6 +201,7 @@ impl Conn {
     /// Looks for a complete head in `bytes`. `Wait` means that more are needed, and that the caller keeps them.
     fn parse(&mut self, bytes: &[u8], context: &mut Context) -> Step {
         let mut request = context.take_request();
+        self.left = 0;
         match parse_head(
             bytes,
             &mut self.scanned,
@@ -200,13 +222,15 @@ impl Conn {
             Err(refusal) => {
                 self.scanned = Scanned::default();
                 context.give_back(request);
+                let refusal = if is_tls(bytes) { TLS } else { refusal };
                 self.refuse(&refusal, context);
                 Step::Again
             }
         }
     }
 
-    /// Takes a request whose head is complete; `rest` is what arrived behind the head.
+    /// Takes a request whose head is complete; `rest` is what arrived behind the head, and the caller of `parse` keeps
+    /// those `left` bytes at its end that belong to the next request.
     fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
         request.conn = self.id;
         request.peer = self.peer;
@@ -218,9 +242,10 @@ impl Conn {
         self.linger = request.head.keep_alive && !context.keeps_alive();
         request.head.keep_alive &= context.keeps_alive();
         self.keep_alive = request.head.keep_alive;
+        self.answering = false;
         self.served += 1;
         if matches!(request.head.framing, Framing::None | Framing::Length(0)) {
-            self.keep_rest(rest);
+            self.left = rest.len();
             self.dispatch(request, context);
         } else if context.settings.stream_request_body {
             self.open_pipe(request, rest, context);
@@ -235,7 +260,7 @@ impl Conn {
             Ok(Fed::Complete(used)) => {
                 let mut request = request;
                 request.body = intake.store.into_body();
-                self.keep_rest(&rest[used..]);
+                self.left = rest.len() - used;
                 self.dispatch(request, context);
             }
             Ok(Fed::Hungry) => {
@@ -264,7 +289,7 @@ impl Conn {
         match intake.feed(rest, context) {
             Ok(Fed::Complete(used)) => {
                 pipe.finish();
-                self.keep_rest(&rest[used..]);
+                self.left = rest.len() - used;
             }
             Ok(Fed::Hungry) => self.intake = Some(intake),
             Err(refusal) => {
@@ -283,6 +308,7 @@ impl Conn {
     fn dispatch(&mut self, request: Box<Request>, context: &mut Context) {
         self.phase = Phase::App;
         self.deadline = super::NEVER;
+        self.lent = request.bytes.len() + request.body.in_memory();
         context.ready.push_back(request);
     }
 
@@ -336,8 +362,7 @@ impl Conn {
         if !self.readable || !pipe.has_room() {
             self.intake = Some(intake);
             // A full pipe waits for the application, not for the client.
-            let waits_for_client = pipe.has_room();
-            if !waits_for_client && self.output.is_empty() {
+            if !pipe.has_room() {
                 self.deadline = super::NEVER;
             }
             return Step::Wait;
@@ -403,12 +428,12 @@ impl Conn {
         };
         self.request = Some(request);
         self.intake = None;
-        self.input = Vec::new();
-        self.unseen = false;
+        self.forget_input();
+        self.lent = 0;
         self.keep_alive = false;
         self.linger = true;
         self.phase = Phase::Answered;
-        self.deadline = context.now.millis + context.settings.write_timeout;
+        self.deadline = super::NEVER;
     }
 
     /// What the log can say of a request whose head could not be read.
@@ -423,10 +448,12 @@ impl Conn {
         request
     }
 
-    /// RFC 9110 10.1.1: sent when the body is first wanted.
-    pub fn send_continue(&mut self, context: &mut Context) {
-        // A broken connection shows again when the body is read.
-        let _ = self.send(b"HTTP/1.1 100 Continue\r\n\r\n", None, context);
+    /// RFC 9110 10.1.1: sent when the body is first wanted, but never into a response that has begun (15.2).
+    pub(super) fn send_continue(&mut self, context: &mut Context) {
+        if !self.answering {
+            // A broken connection shows again when the body is read.
+            let _ = self.transmit(b"HTTP/1.1 100 Continue\r\n\r\n", None, context);
+        }
     }
 
     fn keep_rest(&mut self, rest: &[u8]) {
@@ -434,5 +461,23 @@ impl Conn {
             self.input = rest.to_vec();
             self.unseen = true;
         }
+    }
+
+    /// Keeps the last `left` bytes of `held` where they are: copied for each of many pipelined requests they would cost
+    /// quadratic time.
+    fn keep_left(&mut self, held: Vec<u8>) {
+        if self.left > 0 {
+            self.at = held.len() - self.left;
+            self.input = held;
+            self.unseen = true;
+        }
+    }
+
+    /// Throws away what has arrived behind the present request.
+    pub(super) fn forget_input(&mut self) {
+        self.input = Vec::new();
+        self.at = 0;
+        self.left = 0;
+        self.unseen = false;
     }
 }

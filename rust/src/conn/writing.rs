@@ -8,7 +8,9 @@ use crate::codec::http1::Refusal;
 use crate::net::Transfer;
 
 use super::outbox::{Flush, PORTION};
-use super::{Conn, Context, Flow, NEVER, Payload, Phase, Request, Segment, Step, Verdict};
+use super::{
+    BodyFault, Conn, Context, Flow, NEVER, Payload, Phase, Request, Segment, Step, Verdict,
+};
 
 /// What follows some copied bytes.
 pub enum Part {
@@ -46,7 +48,18 @@ fn outcome(transfer: &Transfer) -> (usize, Verdict) {
 impl Conn {
     /// Sends `bytes` and then `part`. What the socket does not take now is kept in order.
     pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) -> Verdict {
-        let verdict = match (part, self.output.is_empty()) {
+        self.answering = true;
+        self.transmit(bytes, part, context)
+    }
+
+    pub(super) fn transmit(
+        &mut self,
+        bytes: &[u8],
+        part: Option<Part>,
+        context: &mut Context,
+    ) -> Verdict {
+        let was_empty = self.output.is_empty();
+        let verdict = match (part, was_empty) {
             (None, true) => self.send_first(bytes),
             (Some(Part::Shared(payload)), true) => self.send_both(bytes, payload, context),
             (part, _) => {
@@ -57,9 +70,9 @@ impl Conn {
                 self.flush(context)
             }
         };
-        if !self.output.is_empty() {
-            context.refresh();
-            self.deadline = context.now.millis + context.settings.write_timeout;
+        // More to send is no progress: only what the client takes moves the deadline of an output that waits.
+        if was_empty {
+            self.note_progress(context);
         }
         self.report_flow();
         verdict
@@ -121,19 +134,27 @@ impl Conn {
             .output
             .flush(&self.stream, &mut context.retired, &mut written);
         if written > 0 {
-            self.deadline = match flush {
-                Flush::Blocked => context.now.millis + context.settings.write_timeout,
-                _ if self.phase == Phase::App && self.intake.is_some() => {
-                    context.now.millis + context.settings.body_timeout
-                }
-                _ => NEVER,
-            };
+            self.note_progress(context);
             self.report_flow();
         }
+        self.unfinished |= flush == Flush::Paused;
         if flush == Flush::Broken {
             Verdict::Close
         } else {
             Verdict::Keep
+        }
+    }
+
+    /// The client has taken something: the deadline for the rest counts from now.
+    fn note_progress(&mut self, context: &mut Context) {
+        if self.output.is_empty() {
+            self.stalled = NEVER;
+            if self.phase == Phase::App && self.intake.is_some() && self.deadline != NEVER {
+                self.deadline = context.now.millis + context.settings.body_timeout;
+            }
+        } else {
+            context.refresh();
+            self.stalled = context.now.millis + context.settings.write_timeout;
         }
     }
 
@@ -161,12 +182,11 @@ impl Conn {
         // RFC 9112 9.6: the client does not know yet that this answer is the last, and may be sending its next request.
         self.linger |= self.keep_alive && !keep_alive;
         self.keep_alive &= keep_alive;
-        if self.intake.take().is_some() {
-            // The client still sends a body that nobody reads.
-            self.keep_alive = false;
-            self.linger = true;
-        }
+        self.lent = 0;
+        // The client may still send a body: nobody reads it any more, and whoever waits for it must not wait for ever.
+        self.fail_pipe(BodyFault::Abandoned);
         self.phase = Phase::Answered;
+        self.deadline = NEVER;
         self.pump(context)
     }
 
@@ -182,9 +202,14 @@ impl Conn {
         self.pump(context)
     }
 
-    /// Bytes that arrive for a streamed body are wanted again.
-    pub fn resume_body(&mut self, context: &mut Context) -> Verdict {
-        if self.intake.is_some() {
+    /// Bytes that arrive for a streamed body are wanted again, or for the first time. The wish of a request that is over
+    /// changes nothing.
+    pub fn resume_body(&mut self, send_continue: bool, context: &mut Context) -> Verdict {
+        if self.phase == Phase::App && self.intake.is_some() {
+            if send_continue {
+                self.send_continue(context);
+            }
+            context.refresh();
             self.deadline = context.now.millis + context.settings.body_timeout;
         }
         self.pump(context)
@@ -200,6 +225,9 @@ impl Conn {
             }
         }
         if let Some(request) = self.request.take() {
+            // Where closing is our wish and not the client's, it may have sent on, and closing over unread bytes would
+            // take our answer from it (RFC 9112 9.6).
+            self.readable |= request.head.keep_alive && !self.keep_alive && self.stream.has_input();
             context.finish(request);
         }
         if self.keep_alive && !self.ended {
@@ -214,8 +242,7 @@ impl Conn {
         }
         if self.linger || self.unseen || self.readable {
             self.stream.finish_writing();
-            self.input = Vec::new();
-            self.unseen = false;
+            self.forget_input();
             self.phase = Phase::Linger;
             self.deadline = context.now.millis + context.linger_timeout();
             return Step::Again;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 
 /// Who is at the other end.
@@ -44,7 +44,7 @@ impl Transfer {
     fn of(result: Result<usize, Errno>) -> Self {
         match result {
             Ok(count) => Self::Done(count),
-            Err(Errno::AGAIN | Errno::INTR) => Self::Blocked,
+            Err(Errno::AGAIN) => Self::Blocked,
             Err(error) => Self::Broken(error.into()),
         }
     }
@@ -65,7 +65,10 @@ impl Stream {
 
     /// Reads what is there, up to the buffer's length.
     pub fn receive(&self, buffer: &mut [u8]) -> Transfer {
-        Transfer::of(recv(&self.fd, buffer, RecvFlags::empty()).map(|(_, count)| count))
+        Transfer::of(
+            retry_on_intr(|| recv(&self.fd, &mut *buffer, RecvFlags::empty()))
+                .map(|(_, count)| count),
+        )
     }
 
     /// Whether bytes, or the end of the stream, wait to be read.
@@ -80,13 +83,13 @@ impl Stream {
     /// Writes one run of bytes.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> Transfer {
-        Transfer::of(send(&self.fd, bytes, SendFlags::NOSIGNAL))
+        Transfer::of(retry_on_intr(|| send(&self.fd, bytes, SendFlags::NOSIGNAL)))
     }
 
     /// Writes several runs of bytes in one call. The caller's process ignores SIGPIPE.
     #[must_use]
     pub fn send_runs(&self, runs: &[IoSlice<'_>]) -> Transfer {
-        Transfer::of(rustix::io::writev(&self.fd, runs))
+        Transfer::of(retry_on_intr(|| rustix::io::writev(&self.fd, runs)))
     }
 
     /// Sends up to `count` bytes of a file from `offset`, without passing them through this process where the system can.
@@ -97,7 +100,10 @@ impl Stream {
         const PORTION: u64 = 1 << 20;
         let mut at = offset;
         let count = usize::try_from(count.min(PORTION)).unwrap_or(0);
-        Transfer::of(rustix::fs::sendfile(&self.fd, file, Some(&mut at), count))
+        // An interruption must not look like a full socket, which would tell us when it has room again.
+        Transfer::of(retry_on_intr(|| {
+            rustix::fs::sendfile(&self.fd, file, Some(&mut at), count)
+        }))
     }
 
     /// Sends up to `count` bytes of a file from `offset`.

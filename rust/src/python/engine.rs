@@ -15,6 +15,9 @@ use super::settings::{EngineSettings, ListenerSettings};
 use super::shared::{Handle, Shared};
 use super::wsgi::{EnvironBuilder, log_error, serve, warn};
 
+/// Calls between two looks at the sockets, if so many requests are ready, at the least. Arbitrary.
+const FEWEST_CALLS: usize = 16;
+
 /// An engine, ready to run.
 #[pyclass(frozen, module = "hostler._engine")]
 pub struct Engine {
@@ -98,7 +101,7 @@ impl Engine {
     fn serve_until_finished(&self, py: Python<'_>, is_main: bool) -> PyResult<()> {
         let crew = &self.shared.crew;
         loop {
-            match py.detach(|| crew.follow(is_main)) {
+            match py.detach(|| crew.follow(is_main, || self.shared.mailbox.nudge())) {
                 Followed::Finished => return Ok(()),
                 Followed::HandleSignals => py.check_signals()?,
                 Followed::Lead => {
@@ -120,12 +123,19 @@ impl Engine {
     ) -> PyResult<()> {
         let shared = &self.shared;
         let mut engine = engine;
+        let mut calls = FEWEST_CALLS;
         loop {
             shared.mailbox.empty_into(&mut engine);
             if engine.has_work() {
                 self.see_to_work(py, &mut engine, is_main)?;
             }
-            if let Some(request) = engine.next_request() {
+            let next = if calls > 0 {
+                engine.next_request()
+            } else {
+                None
+            };
+            if let Some(request) = next {
+                calls -= 1;
                 self.count(py);
                 match serve(py, shared, engine, request) {
                     Some(retaken) => engine = retaken,
@@ -141,6 +151,8 @@ impl Engine {
             }
             let worker: &mut Worker = &mut engine;
             py.detach(|| poll(worker, &shared.mailbox))?;
+            // A client that pipelines has its next request ready after each answer; the others must be heard in between.
+            calls = engine.context.ready.len().max(FEWEST_CALLS);
             shared
                 .draining
                 .store(engine.context.draining, Ordering::Relaxed);

@@ -48,6 +48,7 @@ impl Shared {
                 return;
             };
             self.mailbox.empty_into(&mut worker);
+            self.crew.resume_call(worker);
         }
     }
 
@@ -56,6 +57,7 @@ impl Shared {
         if let Some(mut worker) = self.crew.try_engine() {
             self.mailbox.empty_into(&mut worker);
             worker.send(id, bytes, part);
+            self.crew.resume_call(worker);
         } else {
             self.mailbox.leave(Command::Send(id, bytes.to_vec(), part));
         }

@@ -229,6 +229,51 @@ mod tests {
         poller.wait(true).unwrap();
     }
 
+    /// Whether another poller finds `poller`'s own descriptor readable, after at most `patience`.
+    fn is_readable_within(poller: &Poller, patience: Duration) -> bool {
+        let mut outer = Poller::new().unwrap();
+        outer.add_source(poller, 1).unwrap();
+        outer.arm(patience).unwrap();
+        outer.wait(true).unwrap();
+        outer.reports().iter().any(|report| report.readable)
+    }
+
+    const AT_ONCE: Duration = Duration::ZERO;
+    const IN_TIME: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn poller_is_readable_in_another_when_a_stream_is_ready() {
+        let mut poller = Poller::new().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        poller.add_stream(&ours, 7).unwrap();
+        // Writable, which is reported once.
+        assert!(is_readable_within(&poller, IN_TIME));
+        poller.wait(false).unwrap();
+        assert!(!is_readable_within(&poller, AT_ONCE));
+        theirs.write_all(b"x").unwrap();
+        assert!(is_readable_within(&poller, IN_TIME));
+    }
+
+    #[test]
+    fn poller_is_readable_in_another_when_its_timer_has_fired() {
+        let mut poller = Poller::new().unwrap();
+        assert!(!is_readable_within(&poller, AT_ONCE));
+        poller.arm(Duration::ZERO).unwrap();
+        assert!(is_readable_within(&poller, IN_TIME));
+        poller.wait(false).unwrap();
+        assert!(!is_readable_within(&poller, AT_ONCE));
+    }
+
+    #[test]
+    fn poller_is_readable_in_another_when_it_is_woken() {
+        let mut poller = Poller::new().unwrap();
+        assert!(!is_readable_within(&poller, AT_ONCE));
+        poller.waker().wake();
+        assert!(is_readable_within(&poller, IN_TIME));
+        poller.wait(false).unwrap();
+        assert!(!is_readable_within(&poller, AT_ONCE));
+    }
+
     #[test]
     fn stream_reports_bytes_and_the_end() {
         let mut poller = Poller::new().unwrap();

@@ -10,7 +10,7 @@
 //! Invariants. Nobody blocks on the engine's lock: it is only ever tried, as its holder may need the interpreter that we
 //! hold. At most one thread is the sentinel. The sentinel sleeps for good once nothing happens; the next call wakes it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ struct Roster {
     has_sentinel: bool,
     /// A leader wants to be replaced at once.
     summoned: bool,
+    /// A thread that has a call to finish polls, as nobody is idle.
+    stands_in: bool,
     /// The main thread should see to signals.
     signalled: bool,
     finished: bool,
@@ -74,6 +76,7 @@ impl<Engine> Crew<Engine> {
             idle: 0,
             has_sentinel: false,
             summoned: false,
+            stands_in: false,
             signalled: false,
             finished: false,
             tick: TICK,
@@ -111,6 +114,18 @@ impl<Engine> Crew<Engine> {
         }
     }
 
+    /// Lets go of the engine in the middle of a call, which is no new one: the sentinel must see that nobody polls now.
+    pub fn resume_call(&self, engine: MutexGuard<'_, Engine>) {
+        drop(engine);
+        if self.limit > 1 {
+            // The release of the lock comes before the look at `asleep`: see `doze`.
+            fence(Ordering::SeqCst);
+            if self.asleep.load(Ordering::SeqCst) {
+                self.wake_sentinel();
+            }
+        }
+    }
+
     #[cold]
     fn wake_sentinel(&self) {
         let roster = self.lock();
@@ -133,10 +148,19 @@ impl<Engine> Crew<Engine> {
         self.lock().total -= 1;
     }
 
-    /// Whether somebody is idle and could lead.
+    /// Whether a thread in the midst of a call, which has the engine, has to poll itself, as nobody is idle who could.
+    /// Whoever becomes idle from then on is made to end that poll.
     #[must_use]
-    pub fn has_idle(&self) -> bool {
-        self.limit > 1 && self.lock().idle > 0
+    pub fn stand_in(&self) -> bool {
+        let mut roster = self.lock();
+        roster.stands_in = roster.idle == 0;
+        roster.stands_in
+    }
+
+    /// Ends standing in.
+    pub fn step_down(&self, engine: MutexGuard<'_, Engine>) {
+        self.lock().stands_in = false;
+        self.resume_call(engine);
     }
 
     /// Asks an idle thread to lead at once. The caller has let go of the engine.
@@ -160,10 +184,13 @@ impl<Engine> Crew<Engine> {
         self.changed.notify_all();
     }
 
-    /// Waits to be needed. Without the GIL.
-    pub fn follow(&self, is_main: bool) -> Followed {
+    /// Waits to be needed. Without the GIL. `relieve` ends the poll of a thread that stands in.
+    pub fn follow(&self, is_main: bool, relieve: impl FnOnce()) -> Followed {
         let mut roster = self.lock();
         roster.idle += 1;
+        if roster.stands_in {
+            relieve();
+        }
         let followed = loop {
             if roster.finished {
                 break Followed::Finished;
@@ -235,14 +262,16 @@ impl<Engine> Crew<Engine> {
         }
     }
 
-    /// Sleeps until the next call. Either we see that call's number change, or its thread sees that we are asleep.
+    /// Sleeps until the next call, or until one that had the engine goes on. Either we see that call's number change or
+    /// the engine free, or its thread sees that we are asleep.
     fn doze<'crew>(
         &'crew self,
         roster: MutexGuard<'crew, Roster>,
         calls: u64,
     ) -> MutexGuard<'crew, Roster> {
         self.asleep.store(true, Ordering::SeqCst);
-        if self.calls.load(Ordering::SeqCst) != calls {
+        fence(Ordering::SeqCst);
+        if self.calls.load(Ordering::SeqCst) != calls || self.try_engine().is_some() {
             self.asleep.store(false, Ordering::SeqCst);
             return roster;
         }
@@ -272,7 +301,7 @@ mod tests {
         thread::scope(|scope| {
             let engine = crew.try_engine().unwrap();
             scope.spawn(|| {
-                assert_eq!(crew.follow(false), Followed::Lead);
+                assert_eq!(crew.follow(false, || {}), Followed::Lead);
                 *crew.try_engine().unwrap() = 1;
                 led.send(()).unwrap();
             });
@@ -287,7 +316,7 @@ mod tests {
         let crew = Crew::new(0, 2);
         thread::scope(|scope| {
             let engine = crew.try_engine().unwrap();
-            let follower = scope.spawn(|| crew.follow(false) == Followed::Lead);
+            let follower = scope.spawn(|| crew.follow(false, || {}) == Followed::Lead);
             while !crew.asleep.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
@@ -297,11 +326,40 @@ mod tests {
     }
 
     #[test]
+    fn sleeping_sentinel_wakes_when_a_call_goes_on() {
+        let crew = Crew::new(0, 2);
+        thread::scope(|scope| {
+            let engine = crew.try_engine().unwrap();
+            let follower = scope.spawn(|| crew.follow(false, || {}) == Followed::Lead);
+            while !crew.asleep.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            crew.resume_call(engine);
+            assert!(follower.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn thread_that_stands_in_is_told_when_another_becomes_idle() {
+        let crew = Crew::new(0, 2);
+        let (told, tells) = mpsc::channel();
+        thread::scope(|scope| {
+            let engine = crew.try_engine().unwrap();
+            assert!(crew.stand_in());
+            scope.spawn(|| crew.follow(false, || told.send(()).unwrap()));
+            tells.recv().unwrap();
+            crew.step_down(engine);
+            assert!(!crew.stand_in());
+            crew.finish();
+        });
+    }
+
+    #[test]
     fn leader_that_polls_is_not_replaced() {
         let crew = Crew::new(0, 2);
         thread::scope(|scope| {
             let engine = crew.try_engine().unwrap();
-            let follower = scope.spawn(|| crew.follow(false) == Followed::Finished);
+            let follower = scope.spawn(|| crew.follow(false, || {}) == Followed::Finished);
             while !crew.asleep.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
@@ -321,7 +379,7 @@ mod tests {
             for _ in 0..2 {
                 let led = led.clone();
                 let crew = &crew;
-                scope.spawn(move || led.send(crew.follow(false)).unwrap());
+                scope.spawn(move || led.send(crew.follow(false, || {})).unwrap());
             }
             while crew.lock().idle < 2 {
                 thread::yield_now();

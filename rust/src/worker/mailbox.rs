@@ -58,6 +58,11 @@ impl Mailbox {
         self.waker.wake();
     }
 
+    /// Wakes whoever polls, without a command. Any thread.
+    pub fn nudge(&self) {
+        self.waker.wake();
+    }
+
     /// Whether something was left. Costs one load.
     #[must_use]
     pub fn is_filled(&self) -> bool {

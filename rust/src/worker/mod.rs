@@ -81,6 +81,8 @@ pub struct Worker {
     accept_again: Millis,
     conns: Slab,
     wheel: Wheel<ConnId>,
+    /// Connections that stopped for the sake of others and go on in the next turn.
+    unfinished: Vec<ConnId>,
     due: Vec<ConnId>,
     /// When the poller's timer fires.
     armed: Millis,
@@ -120,6 +122,7 @@ impl Worker {
             accept_again: NEVER,
             conns: Slab::default(),
             wheel: Wheel::new(now),
+            unfinished: Vec::new(),
             due: Vec::new(),
             armed: NEVER,
             wanted: NEVER,
@@ -167,10 +170,14 @@ impl Worker {
             Pause::ForRequests => !self.has_work() && !self.is_finished(),
         };
         self.arm()?;
-        self.poller.wait(block)?;
+        self.poller.wait(block && self.unfinished.is_empty())?;
         self.context.now = Now::read();
+        let unfinished = std::mem::take(&mut self.unfinished);
         for index in 0..self.poller.reports().len() {
             self.react(self.poller.reports()[index]);
+        }
+        for id in unfinished {
+            self.go_on(id);
         }
         if self.context.now.millis >= self.armed {
             self.expire();
@@ -260,10 +267,7 @@ impl Worker {
     /// The application has made room for more of a streamed body, or wants its first bytes.
     pub fn resume_body(&mut self, id: ConnId, send_continue: bool) {
         if let Some(conn) = self.conns.get_mut(id) {
-            if send_continue {
-                conn.send_continue(&mut self.context);
-            }
-            let verdict = conn.resume_body(&mut self.context);
+            let verdict = conn.resume_body(send_continue, &mut self.context);
             self.settle(id, verdict);
         }
     }
@@ -277,6 +281,7 @@ impl Worker {
         for index in 0..self.listeners.len() {
             while self.accept(index) {}
         }
+        self.context.refresh();
         self.context.draining = true;
         self.unlisten();
         // Once the last owner has closed a listener, clients are refused at once and can go elsewhere.
@@ -362,6 +367,17 @@ impl Worker {
         }
     }
 
+    /// Gives a connection that stopped for the sake of others its next turn.
+    fn go_on(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let mut verdict = conn.flush(&mut self.context);
+            if verdict == Verdict::Keep {
+                verdict = conn.pump(&mut self.context);
+            }
+            self.settle(id, verdict);
+        }
+    }
+
     fn read_signals(&mut self) {
         let mut numbers = [0_u8; 64];
         let count = match &self.settings.signals {
@@ -369,7 +385,7 @@ impl Worker {
             None => 0,
         };
         // The interpreter may have a handler for any of them.
-        self.orders.signals = count > 0;
+        self.orders.signals |= count > 0;
         for number in &numbers[..count] {
             match rustix::process::Signal::from_named_raw(i32::from(*number)) {
                 Some(rustix::process::Signal::TERM | rustix::process::Signal::INT) => self.drain(),
@@ -454,13 +470,12 @@ impl Worker {
     }
 
     fn unlisten(&mut self) {
-        if self.listening {
-            for listener in &self.listeners {
-                // One that is not watched is what we want.
-                let _ = self.poller.remove(listener);
-            }
-            self.listening = false;
+        // All of them in any case, as some are watched when `listen` has failed half-way.
+        for listener in &self.listeners {
+            // One that is not watched is what we want.
+            let _ = self.poller.remove(listener);
         }
+        self.listening = false;
     }
 
     /// Listens again if there is room and no reason to wait.
@@ -487,13 +502,17 @@ impl Worker {
         }
     }
 
-    /// Puts the connection's deadline into the timer wheel if no visit comes soon enough.
+    /// Puts the connection's deadline into the timer wheel if no visit comes soon enough, and its name down for the next
+    /// turn if it is not done.
     fn schedule(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        if conn.deadline < conn.visit {
-            conn.visit = self.wheel.schedule(id, conn.deadline);
+        if conn.take_unfinished() {
+            self.unfinished.push(id);
+        }
+        if conn.due() < conn.visit {
+            conn.visit = self.wheel.schedule(id, conn.due());
             self.wanted = self.wanted.min(conn.visit);
         }
     }
@@ -520,6 +539,7 @@ impl Worker {
             self.wanted = self.wanted.min(self.log_due);
         }
         if self.wanted < self.armed {
+            self.context.refresh();
             self.armed = self.wanted;
             self.poller.arm(Duration::from_millis(
                 self.wanted.saturating_sub(self.context.now.millis) + 1,
@@ -566,17 +586,14 @@ impl Worker {
         if conn.visit <= now {
             conn.visit = NEVER;
         }
-        if conn.deadline > now {
+        if conn.due() > now {
             self.schedule(id);
             return;
         }
-        let verdict = if conn.is_idle() && !conn.is_quiet() {
-            // A request arrived in the last moment: serve it.
-            conn.note_readiness(true, false);
-            conn.pump(&mut self.context)
-        } else {
-            conn.expire(&mut self.context)
-        };
+        let mut verdict = conn.look_again(&mut self.context);
+        if verdict == Verdict::Keep && conn.due() <= now {
+            verdict = conn.expire(&mut self.context);
+        }
         self.settle(id, verdict);
     }
 }

@@ -87,8 +87,8 @@ class Server:
     reuse_port: bool = option(
         False,
         Boolean(),
-        doc="Give each worker listening sockets of its own (`SO_REUSEPORT`): the kernel spreads connections over workers by "
-        "address, and other servers of the same user can listen beside this one.",
+        doc="Give each worker listening sockets of its own (`SO_REUSEPORT`): the kernel spreads connections over "
+        "workers by address, and other servers of the same user can listen beside this one.",
         short=("--reuse-port",),
         reloadable=False,
     )
@@ -188,7 +188,8 @@ class Http:
     head_timeout: float = option(
         30.0,
         Duration(minimum=0.001),
-        doc="How long a client may take to send a request's head, from its first byte; then 408.",
+        doc="How long a client may take to send a request's head, from its first byte; then 408. A new connection "
+        "on which nothing is sent is closed after as long.",
     )
     body_timeout: float = option(
         30.0,
@@ -216,8 +217,8 @@ class Http:
     body_directory: str = option(
         "",
         Text(word="PATH", path=True),
-        doc="Where request bodies larger than `limits.body_memory` are kept while they are needed; empty is `$TMPDIR`, or "
-        "else `/tmp`.",
+        doc="Where request bodies larger than `limits.body_memory` are kept while they are needed; empty is `$TMPDIR`, "
+        "or else `/tmp`.",
     )
     underscore_headers: Literal["drop", "refuse", "allow"] = option(
         "drop",
@@ -301,8 +302,8 @@ class Trust:
     headers: Literal["x-forwarded", "forwarded"] = option(
         "x-forwarded",
         Text(choices=("x-forwarded", "forwarded")),
-        doc="Which headers the trusted peers set: `X-Forwarded-For` and its like, or `Forwarded` (RFC 7239). The others "
-        "are not read, as a proxy that does not set them passes on what clients make up.",
+        doc="Which headers the trusted peers set: `X-Forwarded-For` and its like, or `Forwarded` (RFC 7239). The "
+        "others are not read, as a proxy that does not set them passes on what clients make up.",
     )
 
 

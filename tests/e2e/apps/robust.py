@@ -121,6 +121,12 @@ def pieces(environ: Environ) -> Iterable[bytes]:
     return Told((piece for _ in range(int(environ["QUERY_STRING"]) // len(piece))), "closed")
 
 
+def pieces_then_hold(environ: Environ) -> Iterable[bytes]:
+    """As `pieces`, and the gate before the end."""
+    yield from pieces(environ)
+    hold("hold")
+
+
 def echo_path(environ: Environ) -> list[bytes]:
     return [environ["QUERY_STRING"].encode()]
 
@@ -159,6 +165,7 @@ ROUTES: dict[str, Answer] = {
     "/length": length,
     "/whole": whole,
     "/pieces": pieces,
+    "/pieces-then-hold": pieces_then_hold,
     "/echo-path": echo_path,
     "/error": error,
     "/process": process,

@@ -90,7 +90,7 @@ def test_application_that_cannot_be_loaded_is_shown_escaped_with_its_source(proj
     assert answer.status == "500 Internal Server Error"
     assert answer.headers["Content-Length"] == str(len(page.encode()))
     assert "ValueError: &lt;script&gt;&lt;b&gt;" in page
-    assert "<b>    2  raise ValueError(&#x27;&lt;script&gt;&#x27; + x)</b>" in page
+    assert "<b>    2  raise ValueError(&#x27;&lt;script&gt;&#x27; + x)" in page
     assert "<script>" in page
     assert "<script>" not in page.replace("<script>\nsetInterval", "")
     assert "loading.py" not in page
@@ -117,7 +117,7 @@ def test_syntax_error_is_shown_where_it_is(project: Path) -> None:
     (project / "devbad3.py").write_text("a = 1\nb = (\n", encoding="utf-8")
     _, page = call(load_for_development("devbad3:app"))
     assert "devbad3.py:2" in page
-    assert "<b>    2  b = (</b>" in page
+    assert "<b>    2  b = (" in page
 
 
 def test_missing_module_has_a_page_without_traceback(project: Path) -> None:
@@ -135,6 +135,14 @@ def test_failed_request_is_shown_with_its_causes() -> None:
     assert "request: GET /&lt;x&gt;" in page
     assert "id: r1" in page
     assert "setInterval" not in page
+
+
+def test_notes_of_an_exception_are_shown_under_its_name() -> None:
+    failure = RuntimeError("no hay")
+    failure.add_note("the loft is <empty>")
+    page = render_failure(failure, {}).decode()
+    assert "<h1>RuntimeError: no hay</h1>" in page
+    assert "<p>the loft is &lt;empty&gt;</p>" in page
 
 
 def test_page_survives_an_exception_that_cannot_be_written() -> None:
@@ -195,6 +203,31 @@ def test_path_cannot_write_to_the_terminal() -> None:
     line = log_request("/\x1b[2J\n\u00c3\u00a4")
     assert "\x1b" not in line
     assert line.endswith("/app/\\x1b[2J\\x0aä\n")
+
+
+def test_application_that_fails_after_starting_its_response_is_a_500() -> None:
+    lines: list[str] = []
+
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        raise RuntimeError("the shop is closed")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        RequestLog(application, Steps(), lines.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector())
+    assert [line.split()[:2] for line in lines] == [["GET", "500"]]
+
+
+def test_response_that_starts_while_its_result_is_iterated_is_a_line() -> None:
+    lines: list[str] = []
+
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("201 Created", [])
+        yield b"x"
+
+    result = RequestLog(application, Steps(), lines.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector())
+    assert lines == []
+    assert list(result) == [b"x"]
+    assert [line.split()[:2] for line in lines] == [["GET", "201"]]
 
 
 def test_result_of_the_application_passes_untouched() -> None:

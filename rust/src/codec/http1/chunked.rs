@@ -31,6 +31,8 @@ const BODY_TOO_LARGE: Refusal =
 enum State {
     /// Before or within the digits of a chunk size.
     Size,
+    /// In white space after the size.
+    SizeBlank,
     /// After the semicolon, before an extension's name.
     ExtensionStart,
     /// Within an extension.
@@ -149,6 +151,7 @@ impl ChunkedDecoder {
     fn step(&mut self, octet: u8) -> Result<State, Refusal> {
         match (self.state, octet) {
             (State::Size, _) => self.step_size(octet),
+            (State::SizeBlank, _) => self.step_blank(octet),
             (State::ExtensionStart | State::Extension, _) => self.step_extension(octet),
             (State::SizeLf, b'\n') => Ok(self.begin_chunk()),
             (State::SizeLf, _) => Err(SIZE_END),
@@ -175,7 +178,27 @@ impl ChunkedDecoder {
                 self.count_extension()?;
                 Ok(State::ExtensionStart)
             }
+            (None, _) if is_blank(octet) => {
+                self.count_extension()?;
+                Ok(State::SizeBlank)
+            }
             (None, _) => Err(SIZE_END),
+        }
+    }
+
+    /// RFC 9110 5.6.3: the "bad" white space before an extension is read over; before the line's end it is refused.
+    fn step_blank(&mut self, octet: u8) -> Result<State, Refusal> {
+        match octet {
+            b';' => {
+                self.admit_chunk()?;
+                self.count_extension()?;
+                Ok(State::ExtensionStart)
+            }
+            _ if is_blank(octet) => {
+                self.count_extension()?;
+                Ok(State::SizeBlank)
+            }
+            _ => Err(SIZE_END),
         }
     }
 

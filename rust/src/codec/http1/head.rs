@@ -444,8 +444,9 @@ fn parse_version(rest: &[u8]) -> Result<Option<Version>, Refusal> {
     }
     match rest.get(..PATTERN.len()) {
         None => Ok(None),
-        Some(b"HTTP/1.1\r\n") => Ok(Some(Version::Http11)),
         Some(b"HTTP/1.0\r\n") => Ok(Some(Version::Http10)),
+        // RFC 9110 2.5: a higher minor version is read as the highest that we know.
+        Some(whole) if whole.starts_with(b"HTTP/1.") => Ok(Some(Version::Http11)),
         Some(_) => Err(VERSION_UNKNOWN),
     }
 }

@@ -33,6 +33,7 @@ struct Started {
 }
 
 /// The state of one exchange.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Exchange {
     pub(super) shared: Handle,
     pub(super) conn: ConnId,
@@ -45,6 +46,8 @@ pub(super) struct Exchange {
     /// Bytes that the announced length still asks for.
     remaining: Option<u64>,
     overrun: bool,
+    /// The response is complete, or given up: nothing may be sent any more.
+    over: bool,
     flow: Option<Arc<Flow>>,
     /// The status that was sent, for the log.
     pub(super) status: u16,
@@ -97,6 +100,7 @@ impl Exchange {
             plan: None,
             remaining: None,
             overrun: false,
+            over: false,
             flow: None,
             status: 0,
             body_sent: 0,
@@ -275,6 +279,11 @@ impl Exchange {
 
     /// Sends one piece of a body that comes in pieces; the head goes with the first.
     pub(super) fn piece(&mut self, py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
+        if self.over {
+            return Err(PyRuntimeError::new_err(
+                "write() was called after the response had ended",
+            ));
+        }
         let body = data.as_bytes();
         if body.is_empty() {
             return Ok(());
@@ -341,6 +350,11 @@ impl Exchange {
         self.flow.as_ref().is_some_and(|flow| flow.is_closed())
     }
 
+    /// Whether nothing more of the body can be sent, however much the application makes.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_suppressed() || self.overrun
+    }
+
     /// What to wait on before the next piece, if the client is slower than the application.
     pub(super) fn congestion(&self) -> Option<Arc<Flow>> {
         self.flow
@@ -366,7 +380,8 @@ impl Exchange {
 
     /// What is wrong with the response's length, for the log.
     pub(super) fn length_fault(&self) -> Option<String> {
-        if self.is_suppressed() {
+        // What a client that went away did not get is not the application's fault.
+        if self.is_suppressed() || self.is_abandoned() {
             return None;
         }
         match self.remaining {
@@ -436,6 +451,18 @@ impl StartResponse {
         }
     }
 
+    /// Ends the exchange and gives it for a last look.
+    pub(super) fn end(&self, py: Python<'_>) -> MutexGuard<'_, Exchange> {
+        loop {
+            if let Ok(mut exchange) = self.exchange() {
+                exchange.over = true;
+                return exchange;
+            }
+            // Another thread of the application is in there, and may wait for the interpreter.
+            py.detach(|| drop(self.exchange.lock()));
+        }
+    }
+
     /// The exchange. Tried and never waited for: a thread that holds it may be waiting for the interpreter that we hold.
     pub(super) fn exchange(&self) -> PyResult<MutexGuard<'_, Exchange>> {
         match self.exchange.try_lock() {
@@ -465,6 +492,11 @@ impl StartResponse {
             .cast::<PyList>()
             .map_err(|_| wrong_type("the response headers", response_headers))?;
         let mut exchange = slf.get().exchange()?;
+        if exchange.over {
+            return Err(PyRuntimeError::new_err(
+                "start_response() was called after the response had ended",
+            ));
+        }
         match exc_info {
             Some(exc_info) if exchange.is_sent() => return Err(raised(exc_info)),
             Some(_) => exchange.restart(),

@@ -256,6 +256,9 @@ fn error_of(fault: BodyFault) -> PyErr {
         BodyFault::TimedOut => {
             PyTimeoutError::new_err("the client did not send its request body in time")
         }
+        BodyFault::Abandoned => {
+            PyOSError::new_err("the response ended before the request body was read")
+        }
         BodyFault::Invalid(reason) => {
             PyOSError::new_err(format!("the request body is invalid: {reason}"))
         }

@@ -87,14 +87,21 @@ fn call(
         Ok(ending) => ending,
         Err(error) => fail(py, shared, start, request, &error),
     };
-    if let Ok(mut exchange) = start.exchange() {
-        if let Some(fault) = exchange.length_fault() {
-            let line = format!("{fault}: {}", described(request));
-            log(py, shared, WARNING, &line);
-        }
+    // From here on nothing that the application kept can reach the connection, which may be another request's soon.
+    let fault = {
+        let mut exchange = start.end(py);
         request.status = exchange.status;
         request.body_sent = exchange.body_sent;
         request.response_head = std::mem::take(&mut exchange.response_head);
+        exchange.length_fault()
+    };
+    if let Some(fault) = fault {
+        log(
+            py,
+            shared,
+            WARNING,
+            &format!("{fault}: {}", described(request)),
+        );
     }
     for name in &shared.logged_environ {
         if let Ok(Some(value)) = environ.get_item(name) {
@@ -183,7 +190,7 @@ fn respond_some(
         let item = item?;
         let mut exchange = start.exchange()?;
         exchange.piece(py, bytes_of(&item)?)?;
-        if exchange.is_abandoned() {
+        if exchange.is_abandoned() || exchange.is_full() {
             break;
         }
         wait_for_client(py, exchange);

@@ -21,16 +21,17 @@ pub(super) fn wait_until(
         match shared.crew.try_engine() {
             // Somebody polls.
             None => {}
-            Some(engine) if shared.crew.has_idle() => {
-                // Leading is somebody else's work while we have a call to finish.
-                drop(engine);
-                shared.crew.summon();
-            }
-            Some(mut engine) => {
+            Some(mut engine) if shared.crew.stand_in() => {
                 turn_once(py, shared, &mut engine);
-                drop(engine);
+                shared.crew.step_down(engine);
                 shared.serve_mailbox();
                 continue;
+            }
+            Some(engine) => {
+                // Leading is somebody else's work while we have a call to finish.
+                drop(engine);
+                shared.serve_mailbox();
+                shared.crew.summon();
             }
         }
         py.detach(|| wait(LOOK_AGAIN));
