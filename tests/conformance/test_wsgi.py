@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import uuid
 from collections.abc import Iterator
@@ -680,6 +681,12 @@ def test_wrapped_object_without_a_file_is_read(pages: RunningServer) -> None:
     assert ask(pages, f"/file-in-memory?note={name}").body == (b"0123456789" * 1000)[5:]
     assert read_note(pages, name) == "closed"
     assert ask(pages, "/file-only-read").body == b"only read"
+
+
+def test_file_that_means_other_bytes_than_its_descriptor_is_read(pages: RunningServer, tmp_path: Path) -> None:
+    path = tmp_path / "compressed"
+    path.write_bytes(gzip.compress(b"readable " * 1000))
+    assert ask(pages, f"/file-compressed?path={quote(str(path))}").body == b"readable " * 1000
 
 
 def test_many_files_leave_no_descriptor_open(pages: RunningServer, data_file: Path) -> None:

@@ -104,8 +104,9 @@ def test_endless_answer_is_cut_at_its_announced_length(hostler_server: StartServ
 def test_others_are_heard_between_the_requests_of_a_client_that_pipelines(hostler_server: StartServer) -> None:
     server = hostler_server(APP, "--workers", "1", "--threads", "1")
     with Wire(server.connect) as greedy, Wire(server.connect) as other:
-        # While the first call takes its time, all the others arrive.
-        greedy.stream.sendall(Soak.get("count", 500, 0) + Soak.get("count", 0, 0) * 600)
+        greedy.stream.sendall(Soak.get("count", 0, 0) + Soak.get("count", 500, 0) + Soak.get("count", 0, 0) * 600)
+        greedy.answer()
+        # The server has all of them, and is busy with the second.
         other.stream.sendall(Soak.get("count", 0, 0))
         _, _, body = other.answer()
         assert int(body) < 100

@@ -305,3 +305,126 @@ impl Conn {
         self.charged = held;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use crate::codec::http1::Limits;
+    use crate::trust::{Networks, Precedence};
+
+    fn context() -> Context {
+        let settings = Settings {
+            limits: Limits::default(),
+            head_timeout: 1_000,
+            body_timeout: 1_000,
+            keep_alive_timeout: 1_000,
+            write_timeout: 1_000,
+            body_memory: 65_536,
+            max_buffered: 1 << 20,
+            stream_request_body: false,
+            temp_dir: std::env::temp_dir(),
+            server_header: String::new(),
+            trusted: Networks::default(),
+            precedence: Precedence::XForwarded,
+        };
+        Context::new(settings, None)
+    }
+
+    fn conn(context: &Context) -> (Conn, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let conn = Conn::new(1, Stream::new(ours.into()), Peer::Unix, 0, context);
+        (conn, theirs)
+    }
+
+    #[test]
+    fn more_to_send_does_not_move_the_deadline_of_a_client_that_takes_nothing() {
+        let mut context = context();
+        let (mut conn, mut theirs) = conn(&context);
+        theirs
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(&mut context), Verdict::Keep);
+        assert_eq!((conn.phase(), conn.due()), (Phase::App, NEVER));
+        conn.send(&vec![0; 4 << 20], None, &mut context);
+        let due = conn.due();
+        assert_ne!(due, NEVER);
+        context.now.millis += 900;
+        conn.send(b"more", None, &mut context);
+        assert_eq!(conn.due(), due);
+        context.now.millis = due;
+        assert_eq!(conn.expire(&mut context), Verdict::Close);
+    }
+
+    #[test]
+    fn request_with_the_application_is_accounted_for_until_it_is_answered() {
+        let mut context = context();
+        let (mut conn, mut theirs) = conn(&context);
+        theirs
+            .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n")
+            .unwrap();
+        theirs.write_all(&vec![b'x'; 30_000]).unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(&mut context), Verdict::Keep);
+        let request = context.ready.pop_front().unwrap();
+        assert!(context.buffered >= 30_000);
+        conn.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            None,
+            &mut context,
+        );
+        assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
+        assert_eq!(context.buffered, 0);
+    }
+
+    #[test]
+    fn pipelined_requests_are_taken_one_after_the_other_and_whole() {
+        let mut context = context();
+        let (mut conn, mut theirs) = conn(&context);
+        // In one write, as the kernel charges a small message far more than its size.
+        let mut requests = Vec::new();
+        for number in 0..300 {
+            write!(requests, "GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        }
+        theirs.write_all(&requests).unwrap();
+        theirs.write_all(b"GET /partial HT").unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(&mut context), Verdict::Keep);
+        for number in 0..300 {
+            let request = context.ready.pop_front().unwrap();
+            let path = request.head.path.of(&request.bytes);
+            assert_eq!(path, format!("/{number}").as_bytes());
+            assert!(context.ready.is_empty());
+            assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
+        }
+        assert_eq!((conn.phase(), conn.is_idle()), (Phase::Head, false));
+        theirs.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(&mut context), Verdict::Keep);
+        assert_eq!(conn.phase(), Phase::App);
+    }
+
+    #[test]
+    fn client_that_sends_without_end_leaves_others_their_turn() {
+        let mut context = context();
+        let (mut conn, mut theirs) = conn(&context);
+        theirs
+            .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
+            .unwrap();
+        let sender = std::thread::spawn(move || {
+            let _ = theirs.write_all(&vec![0; 50_000_000]);
+        });
+        let mut rests = 0;
+        while conn.phase() != Phase::App {
+            conn.note_readiness(true, false);
+            assert_eq!(conn.pump(&mut context), Verdict::Keep);
+            rests += 1;
+        }
+        assert!(rests >= 50_000_000 / 65_536 / READS, "{rests}");
+        sender.join().unwrap();
+    }
+}

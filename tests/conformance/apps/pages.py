@@ -6,6 +6,7 @@ another connection cannot see.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -646,6 +647,14 @@ class OnlyRead:
 def send_only_read(environ: Environ, start_response: Start) -> Iterable[bytes]:
     start_response("200 OK", TEXT)
     wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](OnlyRead(), 3)
+    return wrapped
+
+
+@page("/file-compressed")
+def send_decompressed(environ: Environ, start_response: Start) -> Iterable[bytes]:
+    """Send what a compressed file contains: it has a descriptor, which yields other bytes."""
+    start_response("200 OK", TEXT)
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](gzip.GzipFile(argument(environ, "path")))
     return wrapped
 
 

@@ -57,6 +57,18 @@ impl FileWrapper {
     /// The regular file behind the file-like object, from its present position to its end; `None` if it has none.
     pub(super) fn regular_file(&self, py: Python<'_>) -> Option<FilePart> {
         let filelike = self.filelike.bind(py);
+        // Only Python's own files read what their descriptor reads; a GzipFile has one too, and means other bytes.
+        let io = py.import(intern!(py, "io")).ok()?;
+        let is_file = ["FileIO", "BufferedReader", "BufferedRandom"]
+            .iter()
+            .any(|name| {
+                io.getattr(*name)
+                    .and_then(|kind| filelike.is_instance(&kind))
+                    .unwrap_or(false)
+            });
+        if !is_file {
+            return None;
+        }
         let fd: RawFd = filelike
             .call_method0(intern!(py, "fileno"))
             .ok()?
