@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 
+import hostler
 from bench.errors import BenchError
 from bench.server import SERVERS, Places
 
@@ -51,11 +51,11 @@ def load_machine() -> dict[str, str]:
 def load_versions(places: Places) -> dict[str, str]:
     """Ask all that takes part for its version; what is not installed is missing from the answer."""
     packages = sorted({server.package for server in SERVERS if server.package} | {"flask"})
-    versions = {"nginx": parse_version(_ask("nginx", "-v")), "wrk": parse_version(_ask("wrk", "--version"))}
-    try:
-        versions["hostler"] = importlib.metadata.version("hostler")
-    except importlib.metadata.PackageNotFoundError:
-        versions["hostler"] = ""
+    versions = {
+        "hostler": hostler.__version__,
+        "nginx": parse_version(_ask("nginx", "-v")),
+        "wrk": parse_version(_ask("wrk", "--version")),
+    }
     if Path(places.peer("python")).exists():
         versions |= json.loads(_ask(places.peer("python"), "-c", _VERSIONS_SCRIPT, *packages))
     return {name: version for name, version in versions.items() if version}
