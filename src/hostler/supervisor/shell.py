@@ -215,15 +215,30 @@ class Supervisor:
     # The three calls of the loop.
 
     def _reap(self) -> None:
-        for number in self._signals.receive():
+        numbers, ends = self._collect()
+        for number in numbers:
             if number == signal.SIGUSR2:
                 self._log.warning("SIGUSR2 is not used yet; nothing is done")
             elif number in COMMANDS:
                 self._feed(Commanded(COMMANDS[number]))
         for record in list(self._records.values()):
             self._read(record)
-        for pid, end in self._processes.reap():
+        for pid, end in ends:
             self._note_end(pid, end)
+
+    def _collect(self) -> tuple[list[int], list[tuple[int, Exit]]]:
+        """Return the signals that arrived and the children that ended.
+
+        Signals are read again after each end that was found: a child that ended because its whole group was interrupted
+        must not look as if it had ended by itself. Ends are looked for last, as a SIGCHLD that was read is gone.
+        """
+        numbers, ends = self._signals.receive(), self._processes.reap()
+        latest = ends
+        while latest:
+            numbers += self._signals.receive()
+            latest = self._processes.reap()
+            ends = ends + latest
+        return numbers, ends
 
     def _reconcile(self) -> None:
         self._feed(Ticked())

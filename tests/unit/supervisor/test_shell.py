@@ -194,3 +194,24 @@ def test_nothing_is_left_open(signals: SignalQueue) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     supervise(signals, FakeHost(own_signal(signal.SIGTERM)), serve)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_child_that_ends_with_its_group_is_not_replaced(
+    signals: SignalQueue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An interrupt of the whole group may end a child before the supervisor has read its own signal."""
+    starts = tmp_path / "starts"
+
+    def note_and_serve(context: ChildContext) -> int:
+        with starts.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return serve(context)
+
+    def end_group() -> None:
+        child = int(starts.read_text())
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(child, signal.SIGKILL)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+
+    assert supervise(signals, FakeHost(end_group), note_and_serve) == Finish(0)
+    assert "starting another" not in caplog.text
