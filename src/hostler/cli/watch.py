@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hostler.contracts import ChildContext
 from hostler.errors import ConfigurationError
-from hostler.system.process import SystemProcesses, die_with_parent
+from hostler.system.process import SystemProcesses
 
 # What an application reads when it is loaded or first used. Scripts and styles are read again for each request.
 WATCHED_SUFFIXES = frozenset(
@@ -100,7 +100,6 @@ class Watcher:
 
     def __call__(self, context: ChildContext) -> int:
         """Be the companion, for as long as the supervisor lives. It ends us with TERM."""
-        die_with_parent(signal.SIGTERM)
         self.follow(context, SystemProcesses().send_signal)
         return 0
 

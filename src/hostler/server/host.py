@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from hostler.supervisor.shell import Generation
 from hostler.system.address import Address
 from hostler.system.channel import send_message
 from hostler.system.cpu import usable_cores
-from hostler.system.process import become_subreaper, own_pid, write_standard_error
+from hostler.system.process import become_subreaper, own_pid, tie_to_parent, write_standard_error
 from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
@@ -242,7 +243,8 @@ class ServerHost:
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:
-    """Be a companion; after fork. It counts as ready at once."""
+    """Be a companion, which ends with the supervisor; after fork. It counts as ready at once."""
+    tie_to_parent(context.supervisor_pid, signal.SIGTERM)
     set_title(f"hostler: {companion.name}")
     send_message(context.status_fd, {"event": "ready"})
     return companion.main(context)

@@ -143,6 +143,21 @@ def die_with_parent(number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
+def tie_to_parent(parent: int, number: int) -> None:
+    """Let the kernel send us `number` when our parent ends, and end at once if it has ended already. After fork.
+
+    Args:
+        parent: the pid that our parent had when we were forked.
+        number: the signal.
+
+    Raises:
+        SystemExit: the parent was gone before the kernel knew of the tie.
+    """
+    die_with_parent(number)
+    if parent_pid() != parent:
+        raise SystemExit(0)
+
+
 def become_subreaper() -> bool:
     """Adopt the orphans of our descendants, so that we may reap them. Returns False where the kernel cannot."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -23,10 +23,10 @@ from hostler.system.limits import raise_descriptor_limit
 from hostler.system.process import (
     change_directory,
     close_descriptors,
-    die_with_parent,
     own_pid,
     parent_pid,
     set_umask,
+    tie_to_parent,
 )
 from hostler.system.signals import end_process_after, is_unclaimed, queue_for_engine, set_handler
 from hostler.system.systemd import PRIVATE_VARIABLES
@@ -139,10 +139,7 @@ def _extend_import_path(directories: Sequence[str]) -> None:
 
 def _tie_to_supervisor(context: ChildContext) -> None:
     """Let the kernel end us when the supervisor is gone: at once while loading, by draining while serving."""
-    die_with_parent(signal.SIGTERM)
-    if parent_pid() != context.supervisor_pid:
-        # It was gone before the kernel knew of the tie.
-        raise SystemExit(0)
+    tie_to_parent(context.supervisor_pid, signal.SIGTERM)
 
 
 def _run_reporting(context: ChildContext, live: Callable[[], None]) -> int:

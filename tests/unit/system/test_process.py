@@ -182,3 +182,17 @@ open_standard_descriptors()
 print([os.path.exists(f"/proc/self/fd/{{fd}}") for fd in (0, 1, 2)], Path := os.readlink("/proc/self/fd/2"))
 """
     assert in_own_interpreter(program) == f"[True, True, True] {Path(os.devnull)}\n"
+
+
+TIED_SCRIPT = """
+import os, signal, sys
+from hostler.system.process import tie_to_parent
+tie_to_parent(os.getppid() + int(sys.argv[1]), signal.SIGKILL)
+print("going on")
+"""
+
+
+@pytest.mark.parametrize("offset, output", [("0", "going on\n"), ("1", "")], ids=["alive", "gone"])
+def test_child_whose_parent_is_gone_already_ends(offset: str, output: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", TIED_SCRIPT, offset], capture_output=True, check=True, text=True)
+    assert ended.stdout == output
