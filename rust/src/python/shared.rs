@@ -82,7 +82,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub(super) fn tell(self, request: Box<Request>, worker: &mut Worker) -> Vec<u8> {
+    pub(super) fn tell(self, request: Box<Request>, worker: &mut Worker) {
         match self {
             Self::Answered {
                 bytes,
@@ -91,12 +91,8 @@ impl Ending {
             } => {
                 worker.send(request.conn, &bytes, part);
                 worker.answer(request, keep_alive);
-                bytes
             }
-            Self::Aborted => {
-                worker.abort(request);
-                Vec::new()
-            }
+            Self::Aborted => worker.abort(request),
         }
     }
 
