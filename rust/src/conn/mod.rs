@@ -216,11 +216,16 @@ impl Conn {
 
     /// Looks whether what was waited for has come by now, unnoticed: events may be older than our look at them.
     pub fn look_again(&mut self, context: &mut Context) -> Verdict {
-        if self.flush(context) == Verdict::Close {
-            return Verdict::Close;
-        }
         self.readable |= self.stream.has_input();
-        self.pump(context)
+        self.proceed(context)
+    }
+
+    /// Writes what waits, then moves as `pump` does.
+    pub fn proceed(&mut self, context: &mut Context) -> Verdict {
+        match self.flush(context) {
+            Verdict::Keep => self.pump(context),
+            Verdict::Close => Verdict::Close,
+        }
     }
 
     /// Acts on a deadline that has passed.

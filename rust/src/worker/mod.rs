@@ -354,14 +354,11 @@ impl Worker {
                     return;
                 }
                 conn.note_readiness(readiness.readable, readiness.ended);
-                let mut verdict = if readiness.writable {
-                    conn.flush(&mut self.context)
+                let verdict = if readiness.writable {
+                    conn.proceed(&mut self.context)
                 } else {
-                    Verdict::Keep
+                    conn.pump(&mut self.context)
                 };
-                if verdict == Verdict::Keep {
-                    verdict = conn.pump(&mut self.context);
-                }
                 self.settle(id, verdict);
             }
         }
@@ -370,10 +367,7 @@ impl Worker {
     /// Gives a connection that stopped for the sake of others its next turn.
     fn go_on(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
-            let mut verdict = conn.flush(&mut self.context);
-            if verdict == Verdict::Keep {
-                verdict = conn.pump(&mut self.context);
-            }
+            let verdict = conn.proceed(&mut self.context);
             self.settle(id, verdict);
         }
     }
