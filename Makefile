@@ -44,11 +44,11 @@ $(VENV)/pyvenv.cfg:
 	scripts/make-venv "$(PYTHON)" $(VENV)
 
 $(VENV)/.stamp-run: requirements/run.txt | $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/run.txt
 	touch $@
 
 $(VENV)/.stamp-dev: requirements/dev.txt | $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.stamp-run
 
 # The extension goes into src/hostler, the package is linked into the environment.
