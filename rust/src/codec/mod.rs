@@ -2,3 +2,4 @@
 //! read a clock or name Python.
 
 pub mod http1;
+pub mod ws;
