@@ -19,7 +19,8 @@ mod python;
 mod _engine {
     #[pymodule_export]
     use crate::python::{
-        BodyInput, Engine, FileWrapper, StartResponse, check_access_log_format,
+        AsgiEngine, BodyInput, Engine, FileWrapper, Finished, HttpCycle, Operation, Runner,
+        StartResponse, Waiter, WebSocketCycle, WsgiCall, check_access_log_format,
         check_trusted_network,
     };
 

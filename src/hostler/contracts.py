@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+# PEP 3333.
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+# ASGI 3: scope, receive, send.
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApplication = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+Interface = Literal["wsgi", "asgi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An application and the part of the URL space that it answers.
+
+    Attributes:
+        prefix: "" for the root, else such as "/admin": a leading slash, no trailing one.
+        interface: how it is called.
+        application: what is called.
+    """
+
+    prefix: str
+    interface: Interface
+    application: WsgiApplication | AsgiApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +59,8 @@ class ChildContext:
         role: what it is: "worker", "fork server", ...
         slot: which of its role it is, from 1.
         status_fd: a pipe to the supervisor for messages, one JSON object per line: {"event": "started", "pid": ...},
-            {"event": "ready"}, {"event": "failed", "message": ..., "details": ..., "status": ...} and
-            {"event": "recycle"}.
+            {"event": "ready", "serves": ...} ("serves" is for people, such as "ASGI on uvloop", and may be left out),
+            {"event": "failed", "message": ..., "details": ..., "status": ...} and {"event": "recycle"}.
         lifeline_fd: a pipe that nobody writes to; its end of file means that the supervisor is gone.
         control_fd: where requests to fork arrive, for a child that forks others; -1 for all else.
         supervisor_pid: the parent that it has, or will have once it is adopted.
@@ -89,6 +111,8 @@ class EngineSettings:
     max_buffered_bytes: int = 268_435_456
     response_buffer: int = 1_048_576  # high-water mark of one connection's unsent response
     max_requests: int = 0  # 0: none; jitter is already added
+    # Requests and WebSockets in the application at once; 0: none. Beyond it 503 with Retry-After.
+    max_concurrency: int = 0
     # Requests.
     stream_request_body: bool = False
     underscore_headers: Literal["drop", "refuse", "allow"] = "drop"
@@ -97,6 +121,19 @@ class EngineSettings:
         "x-forwarded"  # which of them trusted networks are asked for
     )
     script_name: str = ""
+    # ASGI: cancel the application's task when its client is gone, instead of only telling it.
+    cancel_on_disconnect: bool = False
+    debug_extension: bool = False  # ASGI: offer `http.response.debug`
+    # WebSockets. Uvicorn's defaults (--ws-max-size, --ws-max-queue, --ws-ping-interval, --ws-ping-timeout).
+    ws_max_message: int = 16_777_216
+    ws_max_queue: int = 32  # messages held before reading pauses
+    ws_ping_interval: float = 20.0  # 0: off
+    ws_ping_timeout: float = 20.0
+    # The defaults of the websockets package: close_timeout, permessage-deflate with windows of 12 bits.
+    ws_close_timeout: float = 10.0
+    ws_compression: bool = True
+    ws_context_takeover: bool = False  # a compressor of 160 KiB per connection, if on
+    ws_window_bits: int = 12
     # Responses.
     server_header: str = "hostler"  # "": no Server header
     # WSGI facts.
@@ -107,8 +144,8 @@ class EngineSettings:
     temp_dir: str = "/tmp"  # noqa: S108 - files made there have no name
 
 
-class EngineHooks(Protocol):
-    """What the engine calls back, attached to the interpreter, from any of the engine's threads."""
+class BridgeHooks(Protocol):
+    """What an engine calls back, attached to the interpreter, whatever it serves; from any of its threads."""
 
     def log(self, level: int, message: str) -> None:
         """Take one line for the server log. `level` is a level of the `logging` module."""
@@ -118,14 +155,29 @@ class EngineHooks(Protocol):
 
         Args:
             error: the exception, with its traceback.
-            request: "id", "method", "path" and "client" of the request.
+            request: "id", "method", "path" and "client" of the request, and perhaps "interface": "http", "websocket" or
+                "wsgi".
 
         Returns:
             An HTML page to show in place of the standard one, or None.
         """
 
+    def recycle(self) -> None:
+        """`max_requests` was reached: ask the supervisor for a replacement, which will then drain this worker."""
+
+
+class EngineHooks(BridgeHooks, Protocol):
+    """What the WSGI engine calls back."""
+
     def start_thread(self) -> None:
         """Start one more Python thread that calls `Engine.follow()`."""
 
-    def recycle(self) -> None:
-        """`max_requests` was reached: ask the supervisor for a replacement, which will then drain this worker."""
+
+class AsgiHooks(BridgeHooks, Protocol):
+    """What the ASGI engine calls back."""
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run `call` in a thread: a request for a WSGI application. In the loop's thread."""
+
+    def finished(self) -> None:
+        """The engine has drained or was stopped, and all requests have ended. Once, in the loop's thread."""

@@ -9,9 +9,9 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from hostler.contracts import EngineHooks, EngineSettings, Listener, WsgiApplication
+from hostler.contracts import EngineHooks, EngineSettings, Listener, Mount, WsgiApplication
 
 
 class FakeEngine:
@@ -21,7 +21,7 @@ class FakeEngine:
         self,
         settings: EngineSettings,
         listeners: Sequence[Listener],
-        application: WsgiApplication,
+        mounts: Sequence[Mount],
         hooks: EngineHooks,
     ) -> None:
         if settings.access_log_format == "unusable":
@@ -29,7 +29,7 @@ class FakeEngine:
         self._settings = settings
         # Its own, as the worker closes what it was given.
         self._listeners = {os.dup(each.fd): each for each in listeners}
-        self._application = application
+        self._application = cast("WsgiApplication", mounts[0].application)
         self._hooks = hooks
         self._served = 0
         self._is_running = True

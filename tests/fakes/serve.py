@@ -10,6 +10,7 @@ from hostler.cli.main import render_error
 from hostler.config import Config, Sources, load_config
 from hostler.errors import HostlerError
 from hostler.server import Options, run
+from tests.fakes.asgi_engine import FakeAsgiEngine
 from tests.fakes.engine import FakeEngine
 
 
@@ -19,7 +20,7 @@ def main(file: str) -> int:
         return load_config(sources).config
 
     try:
-        return run(load_configuration, options=Options(engine=FakeEngine))
+        return run(load_configuration, options=Options(engine=FakeEngine, asgi_engine=FakeAsgiEngine))
     except HostlerError as error:
         render_error(error, verbose=False)
         return error.exit_status

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use crate::access_log::AccessLog;
 use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
+use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
 use crate::trust::{Networks, PeerAddr, Precedence, resolve};
 
-use super::{Request, Retired};
+use super::{ConnId, Request, Retired, WebSocketSettings};
 
 /// Bytes read from a socket in one call: as much as one connection may take before the others have their turn. A
 /// 16 KiB body with its head fits whole.
-const SCRATCH: usize = 65_536;
+pub(super) const SCRATCH: usize = 65_536;
 
 /// Requests kept for their next use; more only run at once when many threads are late.
 const POOL: usize = 256;
@@ -51,6 +52,10 @@ pub struct Settings {
     pub max_buffered: usize,
     /// Applications read bodies while they arrive.
     pub stream_request_body: bool,
+    /// Applications do not wait in threads: they want to be told when something has changed for them.
+    pub tells_news: bool,
+    /// How WebSockets are kept.
+    pub websocket: WebSocketSettings,
     /// Where temporary files are made.
     pub temp_dir: PathBuf,
     /// Value of the Server header, or empty.
@@ -62,7 +67,6 @@ pub struct Settings {
 }
 
 /// Shared by all connections of a worker; used by one thread at a time.
-#[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Settings,
@@ -70,6 +74,9 @@ pub struct Context {
     pub now: Now,
     /// Complete requests, in the order in which the application should see them.
     pub ready: VecDeque<Box<Request>>,
+    /// Connections for whose application something has changed: bytes or a message arrived, there is room for more of
+    /// its response, or the client is gone. A name may be there twice, or have no connection any more.
+    pub news: Vec<ConnId>,
     /// Payloads that are no longer needed.
     pub retired: Retired,
     /// Bytes held for all connections.
@@ -83,8 +90,10 @@ pub struct Context {
     /// Lines for the server log, to be taken by whoever can write it.
     pub notices: Vec<String>,
     pub(super) scratch: Vec<u8>,
-    /// The data of one read's chunks.
+    /// The data of one read's chunks, or one frame to send.
     pub(super) gathered: Vec<u8>,
+    /// Serves all WebSockets whose messages do not refer to each other, with the parameters of the last one.
+    deflater: Option<Deflater>,
     #[expect(clippy::vec_box, reason = "requests change hands as boxes")]
     pool: Vec<Box<Request>>,
     ids: RequestIds,
@@ -99,6 +108,7 @@ impl Context {
             settings,
             now: Now::read(),
             ready: VecDeque::new(),
+            news: Vec::new(),
             retired: Retired::new(),
             buffered: 0,
             draining: false,
@@ -107,6 +117,7 @@ impl Context {
             notices: Vec::new(),
             scratch: vec![0; SCRATCH],
             gathered: Vec::new(),
+            deflater: None,
             pool: Vec::new(),
             ids: RequestIds::new(),
             date: DateCache::new(),
@@ -116,6 +127,25 @@ impl Context {
     /// Brings the clock up to date after a call into the application, which may have taken long.
     pub fn refresh(&mut self) {
         self.now.millis = self.now.millis.max(coarse_millis());
+    }
+
+    /// Notes that something has changed for the application of a connection.
+    pub(super) fn tell(&mut self, id: ConnId) {
+        if self.settings.tells_news {
+            self.news.push(id);
+        }
+    }
+
+    /// The compressor of all WebSockets that need none of their own.
+    pub(super) fn deflater(&mut self, params: DeflateParams) -> &mut Deflater {
+        if self
+            .deflater
+            .as_ref()
+            .is_some_and(|known| known.params() != params)
+        {
+            self.deflater = None;
+        }
+        self.deflater.get_or_insert_with(|| Deflater::new(params))
     }
 
     /// Adds a line for the server log; a flood of them is cut, as it says nothing more.

@@ -84,9 +84,38 @@ pub struct BodyPipe {
 
 #[derive(Debug, Default)]
 struct PipeState {
-    bytes: VecDeque<u8>,
+    /// Runs of bytes as they arrived, none of them empty.
+    runs: VecDeque<Vec<u8>>,
+    held: usize,
     finished: bool,
     fault: Option<BodyFault>,
+}
+
+/// Runs up to this size are joined, so that a client that sends single bytes costs no allocation for each. The size of
+/// the reactor's reads.
+const RUN: usize = 65_536;
+
+impl PipeState {
+    fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.held += bytes.len();
+        match self.runs.back_mut() {
+            Some(last) if last.len() + bytes.len() <= RUN => last.extend_from_slice(bytes),
+            _ => self.runs.push_back(bytes.to_vec()),
+        }
+    }
+
+    fn take(&mut self, limit: usize) -> Option<Vec<u8>> {
+        let mut run = self.runs.pop_front()?;
+        if run.len() > limit {
+            let rest = run.split_off(limit);
+            self.runs.push_front(rest);
+        }
+        self.held -= run.len();
+        Some(run)
+    }
 }
 
 /// What a reader finds in the pipe.
@@ -116,7 +145,7 @@ impl BodyPipe {
 
     /// The reactor adds what arrived.
     pub fn push(&self, bytes: &[u8]) {
-        lock(&self.state).bytes.extend(bytes);
+        lock(&self.state).push(bytes);
         self.changed.notify_all();
     }
 
@@ -139,30 +168,28 @@ impl BodyPipe {
     /// Whether the reactor should read on.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        lock(&self.state).bytes.len() < self.capacity
+        lock(&self.state).held < self.capacity
     }
 
     /// Bytes held.
     #[must_use]
     pub fn held(&self) -> usize {
-        lock(&self.state).bytes.len()
+        lock(&self.state).held
     }
 
     /// Takes up to `limit` bytes without waiting. The flag says that the reactor should be told there is room again.
     pub fn take(&self, limit: usize) -> (Poured, bool) {
         let mut state = lock(&self.state);
-        if state.bytes.is_empty() {
+        let was_full = state.held >= self.capacity;
+        let Some(bytes) = state.take(limit) else {
             let poured = match (state.finished, state.fault) {
                 (true, _) => Poured::End,
                 (false, Some(fault)) => Poured::Fault(fault),
                 (false, None) => Poured::Empty,
             };
             return (poured, false);
-        }
-        let was_full = state.bytes.len() >= self.capacity;
-        let count = limit.min(state.bytes.len());
-        let bytes = state.bytes.drain(..count).collect();
-        let makes_room = was_full && state.bytes.len() < self.capacity && !state.finished;
+        };
+        let makes_room = was_full && state.held < self.capacity && !state.finished;
         (Poured::Bytes(bytes), makes_room)
     }
 
@@ -170,21 +197,20 @@ impl BodyPipe {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let state = lock(&self.state);
-        state.bytes.is_empty() && !state.finished && state.fault.is_none()
+        state.held == 0 && !state.finished && state.fault.is_none()
     }
 
     /// Whether all of the body was read.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let state = lock(&self.state);
-        state.bytes.is_empty() && state.finished
+        state.held == 0 && state.finished
     }
 
     /// Waits, but no longer than `timeout`, until a reader would find something. Without the GIL.
     pub fn wait_for(&self, timeout: Duration) {
-        let is_waiting = |state: &mut PipeState| {
-            state.bytes.is_empty() && !state.finished && state.fault.is_none()
-        };
+        let is_waiting =
+            |state: &mut PipeState| state.held == 0 && !state.finished && state.fault.is_none();
         // Why the wait ended is for the caller to find out.
         drop(
             self.changed

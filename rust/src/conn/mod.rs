@@ -4,18 +4,22 @@
 //! `input`. `pump` moves it as far as it can go and never blocks; the owner calls it when the socket is ready, when the
 //! application has answered, or when a deadline has come. All that connections share is in `Context`.
 //!
-//! HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED.
+//! HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
+//! WebSocket handshake goes from APP to WEBSOCKET, and from there to LINGER.
 //!
-//! Invariants: bytes are read from the socket only in HEAD, BODY, LINGER, and in APP for a streamed body with room;
+//! Invariants: bytes are read from the socket only in HEAD, BODY, LINGER, in APP for a streamed body with room, and in
+//! WEBSOCKET while its inbox has room;
 //! a connection in APP has exactly one request with the application; nothing here knows of Python.
 
 mod body;
 mod context;
 mod flow;
+mod inbox;
 mod log_record;
 mod outbox;
 mod reading;
 mod request;
+mod websocket;
 mod writing;
 
 use std::sync::Arc;
@@ -23,14 +27,17 @@ use std::sync::Arc;
 pub use body::Body;
 pub use context::{Context, Settings};
 pub use flow::{BodyFault, BodyPipe, Flow, Poured};
+pub use inbox::{Closed, Inbox, Message, Received};
 pub use outbox::{Outbox, Payload, Retired, Segment};
 pub use request::{ConnId, Request};
+pub use websocket::WebSocketSettings;
 pub use writing::Part;
 
 use crate::codec::http1::{Refusal, Scanned};
 use crate::net::{Peer, Stream, Transfer};
 use crate::time::Millis;
 use reading::Intake;
+use websocket::Session;
 
 /// No deadline.
 pub const NEVER: Millis = Millis::MAX;
@@ -47,6 +54,8 @@ pub enum Phase {
     Body,
     /// The request is with the application, or waits for it.
     App,
+    /// Frames of the WebSocket protocol go both ways.
+    WebSocket,
     /// The response is complete and being written out.
     Answered,
     /// Closing: what the client still sends is thrown away, so that it can read our last answer.
@@ -109,9 +118,14 @@ pub struct Conn {
     ended: bool,
     output: Outbox,
     intake: Option<Box<Intake>>,
+    websocket: Option<Box<Session>>,
     /// The request whose body is being received, or whose response is being written out.
     request: Option<Box<Request>>,
     flow: Option<Arc<Flow>>,
+    /// The application waits until no more than so many bytes are unsent.
+    room_wanted: Option<usize>,
+    /// The client has closed its writing side behind all it sent, and the application was told.
+    end_told: bool,
     /// Something of the present request's answer was sent.
     answering: bool,
     /// Bytes of the request that is with the application.
@@ -148,8 +162,11 @@ impl Conn {
             ended: false,
             output: Outbox::default(),
             intake: None,
+            websocket: None,
             request: None,
             flow: None,
+            room_wanted: None,
+            end_told: false,
             answering: false,
             lent: 0,
             keep_alive: true,
@@ -197,6 +214,7 @@ impl Conn {
                 Phase::Head => self.step_head(context),
                 Phase::Body => self.step_body(context),
                 Phase::App => self.step_app(context),
+                Phase::WebSocket => self.step_websocket(context),
                 Phase::Answered => self.step_answered(context),
                 Phase::Linger => self.step_linger(context),
             };
@@ -251,9 +269,11 @@ impl Conn {
             }
             Phase::App => {
                 self.fail_pipe(BodyFault::TimedOut);
+                context.tell(self.id);
                 self.deadline = NEVER;
                 Verdict::Keep
             }
+            Phase::WebSocket => self.expire_websocket(context),
             Phase::Answered | Phase::Linger => Verdict::Close,
         }
     }
@@ -271,6 +291,12 @@ impl Conn {
             flow.close();
         }
         self.fail_pipe(BodyFault::Disconnected);
+        if let Some(session) = &self.websocket {
+            session.lose();
+        }
+        if matches!(self.phase, Phase::App | Phase::WebSocket) {
+            context.tell(self.id);
+        }
         context.buffered -= self.charged;
         self.charged = 0;
         self.request.take()
@@ -305,7 +331,11 @@ impl Conn {
         let held = self.input.capacity()
             + self.output.in_memory()
             + self.lent
-            + self.intake.as_ref().map_or(0, |intake| intake.in_memory());
+            + self.intake.as_ref().map_or(0, |intake| intake.in_memory())
+            + self
+                .websocket
+                .as_ref()
+                .map_or(0, |session| session.in_memory());
         context.buffered = context.buffered - self.charged + held;
         self.charged = held;
     }
@@ -334,6 +364,14 @@ mod tests {
             server_header: String::new(),
             trusted: Networks::default(),
             precedence: Precedence::XForwarded,
+            tells_news: true,
+            websocket: WebSocketSettings {
+                max_message: 1 << 20,
+                max_queue: 4,
+                ping_interval: 1_000,
+                ping_timeout: 1_000,
+                close_timeout: 1_000,
+            },
         };
         Context::new(settings, None)
     }

@@ -8,7 +8,7 @@ use crate::codec::http1::{
 use crate::net::Transfer;
 
 use super::body::Store;
-use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Request, Step};
+use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Poured, Request, Step};
 
 const TRUNCATED_HEAD: Refusal = Refusal::new(400, "The request head was cut short.");
 const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut short.");
@@ -288,17 +288,23 @@ impl Conn {
         intake.pipe = Some(Arc::clone(&pipe));
         match intake.feed(rest, context) {
             Ok(Fed::Complete(used)) => {
-                pipe.finish();
+                // It came with the head, and needs no pipe.
+                request.body = match pipe.take(usize::MAX).0 {
+                    Poured::Bytes(bytes) => Body::Memory(bytes),
+                    _ => Body::Empty,
+                };
                 self.left = rest.len() - used;
             }
-            Ok(Fed::Hungry) => self.intake = Some(intake),
+            Ok(Fed::Hungry) => {
+                self.intake = Some(intake);
+                request.body = Body::Pipe(pipe);
+            }
             Err(refusal) => {
                 self.request = Some(request);
                 self.refuse(&refusal, context);
                 return;
             }
         }
-        request.body = Body::Pipe(pipe);
         self.dispatch(request, context);
         if self.intake.is_some() {
             self.deadline = context.now.millis + context.settings.body_timeout;
@@ -308,6 +314,7 @@ impl Conn {
     fn dispatch(&mut self, request: Box<Request>, context: &mut Context) {
         self.phase = Phase::App;
         self.deadline = super::NEVER;
+        self.end_told = false;
         self.lent = request.bytes.len() + request.body.in_memory();
         context.ready.push_back(request);
     }
@@ -354,6 +361,7 @@ impl Conn {
     /// Receives a streamed body while the application runs, as long as there is room for it.
     pub(super) fn step_app(&mut self, context: &mut Context) -> Step {
         let Some(mut intake) = self.intake.take() else {
+            self.look_for_end(context);
             return Step::Wait;
         };
         let Some(pipe) = intake.pipe.clone() else {
@@ -376,10 +384,13 @@ impl Conn {
             Transfer::Done(0) | Transfer::Broken(_) => {
                 self.intake = Some(intake);
                 self.fail_pipe(BodyFault::Disconnected);
+                self.end_told = true;
+                context.tell(self.id);
                 Step::Wait
             }
             Transfer::Done(count) => {
                 self.deadline = context.now.millis + context.settings.body_timeout;
+                context.tell(self.id);
                 match intake.feed(&scratch[..count], context) {
                     Ok(Fed::Hungry) => self.intake = Some(intake),
                     Ok(Fed::Complete(used)) => {
@@ -397,6 +408,21 @@ impl Conn {
         };
         context.scratch = scratch;
         step
+    }
+
+    /// Tells the application when the client has closed its writing side: most clients that do are gone, though an answer
+    /// is still sent to those that only said that they have nothing more to ask. Requests behind the present one come
+    /// first.
+    fn look_for_end(&mut self, context: &mut Context) {
+        if self.ended
+            && !self.end_told
+            && !self.unseen
+            && context.settings.tells_news
+            && self.stream.is_at_end()
+        {
+            self.end_told = true;
+            context.tell(self.id);
+        }
     }
 
     pub(super) fn step_linger(&mut self, context: &mut Context) -> Step {
@@ -456,7 +482,7 @@ impl Conn {
         }
     }
 
-    fn keep_rest(&mut self, rest: &[u8]) {
+    pub(super) fn keep_rest(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
             self.input = rest.to_vec();
             self.unseen = true;

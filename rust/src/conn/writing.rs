@@ -136,6 +136,7 @@ impl Conn {
         if written > 0 {
             self.note_progress(context);
             self.report_flow();
+            self.report_room(context);
         }
         self.unfinished |= flush == Flush::Paused;
         if flush == Flush::Broken {
@@ -170,6 +171,33 @@ impl Conn {
         }
     }
 
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.output.in_memory()
+    }
+
+    /// Notes that the application waits until no more than `mark` bytes are unsent.
+    pub fn want_room(&mut self, mark: usize) {
+        self.room_wanted = Some(mark);
+    }
+
+    fn report_room(&mut self, context: &mut Context) {
+        if self
+            .room_wanted
+            .is_some_and(|mark| self.output.in_memory() <= mark)
+        {
+            self.room_wanted = None;
+            context.tell(self.id);
+        }
+    }
+
+    /// Whether the client has closed its writing side and the application knows.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.end_told
+    }
+
     /// The application's response is complete: all of it was given to `send`.
     pub fn answer(
         &mut self,
@@ -178,6 +206,7 @@ impl Conn {
         context: &mut Context,
     ) -> Verdict {
         self.flow = None;
+        self.room_wanted = None;
         self.request = Some(request);
         // RFC 9112 9.6: the client does not know yet that this answer is the last, and may be sending its next request.
         self.linger |= self.keep_alive && !keep_alive;

@@ -44,6 +44,8 @@ pub struct Listener {
     pub host: String,
     /// The port that applications are told.
     pub port: u16,
+    /// The path of a unix socket, or its name behind an `@`; empty for TCP.
+    pub path: String,
 }
 
 impl Listener {
@@ -55,6 +57,7 @@ impl Listener {
             kind,
             host,
             port,
+            path: String::new(),
         }
     }
 

@@ -1,19 +1,20 @@
-//! `hostler._engine.Engine`: one worker's engine with a WSGI application.
+//! `hostler._engine.Engine`: one worker's engine with WSGI applications, in threads of its own.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::conn::Context;
-use crate::worker::{Command, Crew, Followed, Mailbox, Pause, Worker};
+use crate::worker::{Command, Followed, Mailbox, Pause, Worker};
 
+use super::mounts::MountSettings;
+use super::report::warn;
 use super::settings::{EngineSettings, ListenerSettings};
-use super::shared::{Handle, Shared};
-use super::wsgi::{EnvironBuilder, log_error, serve, warn};
+use super::shared::{Driver, Handle, Shared};
+use super::wsgi::serve;
 
 /// Calls between two looks at the sockets, if so many requests are ready, at the least. Arbitrary.
 const FEWEST_CALLS: usize = 16;
@@ -31,38 +32,11 @@ impl Engine {
         py: Python<'_>,
         settings: EngineSettings,
         listeners: Vec<ListenerSettings>,
-        application: Py<PyAny>,
+        mounts: Vec<MountSettings>,
         hooks: Py<PyAny>,
     ) -> PyResult<Self> {
-        let listeners = listeners
-            .into_iter()
-            .map(ListenerSettings::build)
-            .collect::<PyResult<Vec<_>>>()?;
-        let environ = EnvironBuilder::new(py, &settings, &listeners)?;
-        let access_log = settings.open_access_log()?;
-        let needs = access_log
-            .as_ref()
-            .map(|log| log.format().needs().clone())
-            .unwrap_or_default();
-        let context = Context::new(settings.for_connections()?, access_log);
-        let worker = Worker::new(context, settings.for_worker()?, listeners)?;
-        let mailbox = Mailbox::new(worker.waker());
-        let shared = Shared {
-            mailbox,
-            crew: Crew::new(worker, settings.threads.max(1)),
-            application,
-            hooks,
-            environ: Mutex::new(environ),
-            response_buffer: settings.response_buffer,
-            server_header: settings.server_header.into_bytes(),
-            draining: AtomicBool::new(false),
-            max_requests: settings.max_requests,
-            requests: AtomicU64::new(0),
-            logged_environ: needs.environ,
-            logs_response_headers: needs.response_headers,
-        };
         Ok(Self {
-            shared: Arc::new(shared),
+            shared: Shared::build(py, settings, listeners, mounts, hooks, Driver::Threads)?,
         })
     }
 
@@ -136,7 +110,7 @@ impl Engine {
             };
             if let Some(request) = next {
                 calls -= 1;
-                self.count(py);
+                shared.count(py);
                 match serve(py, shared, engine, request) {
                     Some(retaken) => engine = retaken,
                     None => return Ok(()),
@@ -161,10 +135,7 @@ impl Engine {
 
     /// What has to be done with the interpreter beside requests.
     fn see_to_work(&self, py: Python<'_>, engine: &mut Worker, is_main: bool) -> PyResult<()> {
-        engine.context.retired.clear();
-        for line in std::mem::take(&mut engine.context.notices) {
-            log_error(py, &self.shared, &line);
-        }
+        self.shared.tidy(py, engine);
         if engine.take_orders().signals {
             if is_main {
                 py.check_signals()?;
@@ -190,21 +161,6 @@ impl Engine {
                     &self.shared,
                     &format!("cannot start a thread, going on with those there are: {error}"),
                 );
-            }
-        }
-    }
-
-    /// Counts a request; asks for a replacement when this worker has served its number.
-    fn count(&self, py: Python<'_>) {
-        let limit = self.shared.max_requests;
-        if limit > 0 && self.shared.requests.fetch_add(1, Ordering::Relaxed) + 1 == limit {
-            if let Err(error) = self
-                .shared
-                .hooks
-                .bind(py)
-                .call_method0(intern!(py, "recycle"))
-            {
-                error.write_unraisable(py, None);
             }
         }
     }

@@ -1,10 +1,17 @@
 //! The bridges to Python: the only part of the crate that touches Python objects.
 
+mod asgi;
 mod engine;
+mod fields;
+mod mounts;
+mod report;
+mod response;
 mod settings;
 mod shared;
+mod values;
 mod wsgi;
 
+pub use asgi::{AsgiEngine, Finished, HttpCycle, Operation, Runner, Waiter, WebSocketCycle};
 pub use engine::Engine;
 pub use settings::{check_access_log_format, check_trusted_network};
-pub use wsgi::{BodyInput, FileWrapper, StartResponse};
+pub use wsgi::{BodyInput, FileWrapper, StartResponse, WsgiCall};

@@ -8,14 +8,18 @@ use pyo3::prelude::*;
 
 use crate::access_log::{AccessLog, Format};
 use crate::codec::http1::Limits;
-use crate::conn::Settings;
+use crate::codec::ws::DeflateSettings;
+use crate::conn::{Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind};
 use crate::time::Millis;
 use crate::trust::{Networks, Precedence};
 use crate::worker::WorkerSettings;
 
+use super::shared::Driver;
+
 /// `hostler.contracts.EngineSettings`.
-#[derive(Debug, FromPyObject)]
+#[derive(Debug, Clone, FromPyObject)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
 pub(super) struct EngineSettings {
     pub(super) threads: usize,
     signal_fd: RawFd,
@@ -45,6 +49,17 @@ pub(super) struct EngineSettings {
     access_log: String,
     access_log_format: String,
     temp_dir: PathBuf,
+    pub(super) max_concurrency: usize,
+    pub(super) cancel_on_disconnect: bool,
+    pub(super) debug_extension: bool,
+    ws_max_message: usize,
+    ws_max_queue: usize,
+    ws_ping_interval: f64,
+    ws_ping_timeout: f64,
+    ws_close_timeout: f64,
+    ws_compression: bool,
+    ws_context_takeover: bool,
+    ws_window_bits: u8,
 }
 
 /// `hostler.contracts.Listener`.
@@ -54,10 +69,11 @@ pub(super) struct ListenerSettings {
     kind: String,
     host: String,
     port: u16,
+    address: String,
 }
 
 impl EngineSettings {
-    pub(super) fn for_connections(&self) -> PyResult<Settings> {
+    pub(super) fn for_connections(&self, driver: Driver) -> PyResult<Settings> {
         let limits = Limits {
             request_line: self.max_request_line,
             header_count: self.max_header_count,
@@ -74,6 +90,8 @@ impl EngineSettings {
             body_memory: self.body_memory,
             max_buffered: self.max_buffered_bytes,
             stream_request_body: self.stream_request_body,
+            tells_news: driver == Driver::Loop,
+            websocket: self.for_websockets(),
             temp_dir: self.temp_dir.clone(),
             server_header: self.server_header.clone(),
             precedence: match self.forwarding_headers.as_str() {
@@ -82,6 +100,25 @@ impl EngineSettings {
             },
             trusted: Networks::parse(&self.trusted_networks)
                 .map_err(|error| PyValueError::new_err(error.to_string()))?,
+        })
+    }
+
+    fn for_websockets(&self) -> WebSocketSettings {
+        WebSocketSettings {
+            max_message: self.ws_max_message,
+            max_queue: self.ws_max_queue,
+            ping_interval: millis(self.ws_ping_interval),
+            ping_timeout: millis(self.ws_ping_timeout),
+            close_timeout: millis(self.ws_close_timeout),
+        }
+    }
+
+    /// What to agree on with WebSockets about compression, if anything.
+    pub(super) fn deflate(&self) -> Option<DeflateSettings> {
+        self.ws_compression.then(|| DeflateSettings {
+            context_takeover: self.ws_context_takeover,
+            window_bits: self.ws_window_bits,
+            ..DeflateSettings::default()
         })
     }
 
@@ -113,12 +150,11 @@ impl ListenerSettings {
         } else {
             ListenerKind::Tcp
         };
-        Ok(Listener::new(
-            duplicate(self.fd)?,
-            kind,
-            self.host,
-            self.port,
-        ))
+        let mut listener = Listener::new(duplicate(self.fd)?, kind, self.host, self.port);
+        if let Some(path) = self.address.strip_prefix("unix:") {
+            path.clone_into(&mut listener.path);
+        }
+        Ok(listener)
     }
 }
 

@@ -3,19 +3,27 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::conn::{ConnId, Part, Request};
+use crate::codec::http1::write_field;
+use crate::conn::{ConnId, Context, Part, Request};
 use crate::worker::{Command, Crew, Mailbox, Worker};
 
+use super::mounts::{MountSettings, Mounts};
+use super::report::log_error;
+use super::response::with_date;
+use super::settings::{EngineSettings, ListenerSettings};
 use super::wsgi::EnvironBuilder;
 
 /// All parts of one engine.
 pub(super) struct Shared {
     pub(super) crew: Crew<Worker>,
     pub(super) mailbox: Mailbox,
-    pub(super) application: Py<PyAny>,
+    pub(super) mounts: Mounts,
     pub(super) hooks: Py<PyAny>,
+    /// An event loop turns the engine, and only its thread touches it: all others leave commands.
+    is_nested: bool,
     /// Used by the thread that holds the engine, so never contended.
     pub(super) environ: Mutex<EnvironBuilder>,
     pub(super) response_buffer: usize,
@@ -30,7 +38,59 @@ pub(super) struct Shared {
     pub(super) logs_response_headers: bool,
 }
 
+/// How an engine is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// Its own threads poll and call the application.
+    Threads,
+    /// An event loop, in its one thread.
+    Loop,
+}
+
 impl Shared {
+    /// Wires an engine.
+    pub(super) fn build(
+        py: Python<'_>,
+        settings: EngineSettings,
+        listeners: Vec<ListenerSettings>,
+        mounts: Vec<MountSettings>,
+        hooks: Py<PyAny>,
+        driver: Driver,
+    ) -> PyResult<Handle> {
+        let listeners = listeners
+            .into_iter()
+            .map(ListenerSettings::build)
+            .collect::<PyResult<Vec<_>>>()?;
+        let environ = EnvironBuilder::new(py, &settings, &listeners)?;
+        let access_log = settings.open_access_log()?;
+        let needs = access_log
+            .as_ref()
+            .map(|log| log.format().needs().clone())
+            .unwrap_or_default();
+        let context = Context::new(settings.for_connections(driver)?, access_log);
+        let worker = Worker::new(context, settings.for_worker()?, listeners)?;
+        let mailbox = Mailbox::new(worker.waker());
+        let threads = match driver {
+            Driver::Threads => settings.threads.max(1),
+            Driver::Loop => 1,
+        };
+        Ok(Arc::new(Self {
+            mailbox,
+            crew: Crew::new(worker, threads),
+            mounts: Mounts::new(mounts, &settings.script_name),
+            hooks,
+            is_nested: driver == Driver::Loop,
+            environ: Mutex::new(environ),
+            response_buffer: settings.response_buffer,
+            server_header: settings.server_header.into_bytes(),
+            draining: AtomicBool::new(false),
+            max_requests: settings.max_requests,
+            requests: AtomicU64::new(0),
+            logged_environ: needs.environ,
+            logs_response_headers: needs.response_headers,
+        }))
+    }
+
     /// Does something with the engine if nobody else has it, or leaves the command that does it for whoever has.
     ///
     /// The interpreter is held, so the engine's lock is tried and never waited for.
@@ -43,7 +103,7 @@ impl Shared {
     ///
     /// Called after each release of the engine and after each letter, so that one of the two sides sees the other.
     pub(super) fn serve_mailbox(&self) {
-        while self.mailbox.is_filled() {
+        while !self.is_nested && self.mailbox.is_filled() {
             let Some(mut worker) = self.crew.try_engine() else {
                 return;
             };
@@ -54,14 +114,46 @@ impl Shared {
 
     /// Sends a part of a response.
     pub(super) fn send(&self, id: ConnId, bytes: &[u8], part: Option<Part>) {
-        if let Some(mut worker) = self.crew.try_engine() {
-            self.mailbox.empty_into(&mut worker);
-            worker.send(id, bytes, part);
-            self.crew.resume_call(worker);
-        } else {
-            self.mailbox.leave(Command::Send(id, bytes.to_vec(), part));
+        match self.crew.try_engine() {
+            Some(mut worker) if !self.is_nested => {
+                self.mailbox.empty_into(&mut worker);
+                worker.send(id, bytes, part);
+                self.crew.resume_call(worker);
+            }
+            _ => self.mailbox.leave(Command::Send(id, bytes.to_vec(), part)),
         }
         self.serve_mailbox();
+    }
+
+    /// Whether threads of the application may poll while they wait for their clients.
+    pub(super) fn is_nested(&self) -> bool {
+        self.is_nested
+    }
+
+    /// Does what the engine has for the interpreter beside requests: lets go of objects, writes to the server log.
+    pub(super) fn tidy(&self, py: Python<'_>, engine: &mut Worker) {
+        engine.context.retired.clear();
+        for line in std::mem::take(&mut engine.context.notices) {
+            log_error(py, self, &line);
+        }
+    }
+
+    /// Counts a request; asks for a replacement when this worker has served its number.
+    pub(super) fn count(&self, py: Python<'_>) {
+        let limit = self.max_requests;
+        if limit > 0 && self.requests.fetch_add(1, Ordering::Relaxed) + 1 == limit {
+            if let Err(error) = self.hooks.bind(py).call_method0(intern!(py, "recycle")) {
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+
+    /// Appends the fields that are the server's in each response.
+    pub(super) fn write_common_fields(&self, head: &mut Vec<u8>) {
+        with_date(|date| write_field(head, b"Date", date));
+        if !self.server_header.is_empty() {
+            write_field(head, b"Server", &self.server_header);
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {

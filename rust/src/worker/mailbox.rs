@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::codec::http1::Refusal;
 use crate::conn::{ConnId, Flow, Part, Request};
 use crate::reactor::Waker;
 
@@ -17,6 +18,8 @@ pub enum Command {
     Answer(Box<Request>, bool),
     /// The response cannot be completed.
     Abort(Box<Request>),
+    /// The request is refused in place of the application.
+    Refuse(Box<Request>, Refusal),
     /// Let a thread follow what is unsent.
     AttachFlow(ConnId, Arc<Flow>),
     /// More of a streamed body is wanted; the flag asks for "100 Continue".
@@ -88,6 +91,7 @@ impl Worker {
             Command::Send(id, bytes, part) => self.send(id, &bytes, part),
             Command::Answer(request, keep_alive) => self.answer(request, keep_alive),
             Command::Abort(request) => self.abort(request),
+            Command::Refuse(request, refusal) => self.refuse(request, &refusal),
             Command::AttachFlow(id, flow) => self.attach_flow(id, flow),
             Command::ResumeBody(id, send_continue) => self.resume_body(id, send_continue),
             Command::Drain => self.drain(),

@@ -20,7 +20,8 @@ use rustix::io::read;
 
 use crate::access_log::AccessLog;
 use crate::codec::http1::{Refusal, Version};
-use crate::conn::{Conn, ConnId, Context, Flow, NEVER, Part, Phase, Request, Verdict};
+use crate::codec::ws::Agreement;
+use crate::conn::{Conn, ConnId, Context, Flow, Inbox, NEVER, Part, Phase, Request, Verdict};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
 use crate::time::{Millis, Now};
@@ -70,7 +71,6 @@ pub struct WorkerSettings {
 }
 
 /// A worker.
-#[derive(Debug)]
 pub struct Worker {
     /// What connections share.
     pub context: Context,
@@ -189,7 +189,10 @@ impl Worker {
     #[must_use]
     pub fn has_work(&self) -> bool {
         let context = &self.context;
-        !(context.ready.is_empty() && context.retired.is_empty() && context.notices.is_empty())
+        !(context.ready.is_empty()
+            && context.news.is_empty()
+            && context.retired.is_empty()
+            && context.notices.is_empty())
             || self.orders != Orders::default()
     }
 
@@ -264,6 +267,103 @@ impl Worker {
         }
     }
 
+    /// Bytes of a response that wait to be sent; `None` if the connection is gone.
+    #[must_use]
+    pub fn unsent(&mut self, id: ConnId) -> Option<usize> {
+        self.conns.get_mut(id).map(|conn| conn.unsent())
+    }
+
+    /// Asks for news of the connection once no more than `mark` bytes wait to be sent.
+    pub fn want_room(&mut self, id: ConnId, mark: usize) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.want_room(mark);
+        }
+    }
+
+    /// Whether nobody reads on at the other end, or nobody writes there any more.
+    #[must_use]
+    pub fn has_ended(&mut self, id: ConnId) -> bool {
+        self.conns.get_mut(id).is_none_or(|conn| conn.has_ended())
+    }
+
+    /// Switches the connection of a handshake to the WebSocket protocol; nothing if the client is gone.
+    pub fn open_websocket(
+        &mut self,
+        id: ConnId,
+        head: &[u8],
+        agreement: Option<&Agreement>,
+    ) -> Option<Arc<Inbox>> {
+        let conn = self.conns.get_mut(id)?;
+        let (inbox, verdict) = conn.open_websocket(head, agreement, &mut self.context);
+        self.settle(id, verdict);
+        Some(inbox)
+    }
+
+    /// Sends a message. Returns the bytes that wait to be sent, or nothing if no message can be sent any more.
+    pub fn send_message(&mut self, id: ConnId, is_text: bool, payload: &[u8]) -> Option<usize> {
+        let conn = self.conns.get_mut(id)?;
+        let verdict = conn.send_message(is_text, payload, &mut self.context)?;
+        self.settle(id, verdict);
+        self.unsent(id)
+    }
+
+    /// Whether messages to this connection are not compressed, so that large ones can be sent by reference.
+    #[must_use]
+    pub fn sends_plain(&mut self, id: ConnId) -> bool {
+        self.conns
+            .get_mut(id)
+            .is_some_and(|conn| conn.sends_plain())
+    }
+
+    /// Sends a message of so many bytes that is held by reference, as `send_message` does.
+    pub fn send_large_message(
+        &mut self,
+        id: ConnId,
+        is_text: bool,
+        length: usize,
+        payload: Part,
+    ) -> Option<usize> {
+        let conn = self.conns.get_mut(id)?;
+        let verdict = conn.send_large_message(is_text, length, payload, &mut self.context)?;
+        self.settle(id, verdict);
+        self.unsent(id)
+    }
+
+    /// Begins to close a WebSocket.
+    pub fn close_websocket(&mut self, id: ConnId, code: u16, reason: &str) {
+        self.context.refresh();
+        if let Some(conn) = self.conns.get_mut(id) {
+            let verdict = conn.close_websocket(code, reason, &mut self.context);
+            self.settle(id, verdict);
+        }
+    }
+
+    /// The application has made room in the inbox of a WebSocket.
+    pub fn resume_websocket(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let verdict = conn.pump(&mut self.context);
+            self.settle(id, verdict);
+        }
+    }
+
+    /// Ends a request without a word to its connection, which serves another purpose now, or is gone.
+    pub fn conclude(&mut self, request: Box<Request>) {
+        self.in_flight -= 1;
+        self.context.finish(request);
+    }
+
+    /// Makes ready for a wait by somebody else on this worker's descriptor: it will be readable when there is work.
+    ///
+    /// # Errors
+    /// When the poller fails, which does not happen while its descriptors are open.
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.arm()?;
+        if !self.unfinished.is_empty() || self.has_work() {
+            self.poller.waker().wake();
+        }
+        Ok(())
+    }
+
     /// The application has made room for more of a streamed body, or wants its first bytes.
     pub fn resume_body(&mut self, id: ConnId, send_continue: bool) {
         if let Some(conn) = self.conns.get_mut(id) {
@@ -299,9 +399,19 @@ impl Worker {
                         .min(self.context.now.millis + self.context.idle_timeout());
                 }
             }
-            self.schedule(id);
+            match self.conns.get_mut(id).map(|conn| conn.phase()) {
+                Some(Phase::WebSocket) => self.restart_websocket(id),
+                _ => self.schedule(id),
+            }
         }
         self.wanted = self.wanted.min(self.drain_deadline);
+    }
+
+    fn restart_websocket(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let verdict = conn.restart_websocket(&mut self.context);
+            self.settle(id, verdict);
+        }
     }
 
     /// Closes everything at once.
@@ -348,7 +458,7 @@ impl Worker {
                 let Some(conn) = self.conns.get_mut(id) else {
                     return;
                 };
-                if readiness.broken && conn.phase() == Phase::App {
+                if readiness.broken && matches!(conn.phase(), Phase::App | Phase::WebSocket) {
                     // Nobody is left to answer.
                     self.close(id);
                     return;

@@ -1,8 +1,11 @@
 """Recognise the application in a project directory by reading its files; nothing of the project is imported or run.
 
 Each Python file near the top is parsed, and what its module-level names are bound to is looked up in a table of
-frameworks. A file named by convention (`wsgi.py`, then `app.py` or `application.py`) goes before others; two that are
-equally good are an error that lists both, never a guess.
+frameworks. A file named by convention (`wsgi.py`, `asgi.py`, then `app.py` or `application.py`) goes before others; two
+that are equally good are an error that lists both, never a guess.
+
+A Django project has both interfaces. WSGI is what it gets, as Django's own views and middleware are mostly synchronous
+and run in threads either way, unless it uses Channels or names an ASGI application only.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostler.contracts import Interface
 from hostler.errors import ApplicationError
 
 # What makes an application, by the dotted name under which its module has it.
@@ -29,18 +33,31 @@ WSGI_MAKERS = {
 }
 ASGI_MAKERS = {
     "fastapi.FastAPI": "FastAPI",
+    "fastapi.applications.FastAPI": "FastAPI",
     "starlette.applications.Starlette": "Starlette",
     "quart.Quart": "Quart",
     "litestar.Litestar": "Litestar",
-    "falcon.asgi.App": "Falcon (ASGI)",
+    "litestar.app.Litestar": "Litestar",
+    "falcon.asgi.App": "Falcon",
     "sanic.Sanic": "Sanic",
-    "django.core.asgi.get_asgi_application": "Django (ASGI)",
+    "blacksheep.Application": "BlackSheep",
+    "channels.routing.ProtocolTypeRouter": "Channels",
+    "django.core.asgi.get_asgi_application": "Django",
+    "socketio.ASGIApp": "python-socketio",
+}
+# What something is called that nothing is known of but its interface.
+GENERIC = frozenset({"WSGI", "ASGI"})
+_ARGUMENTS: dict[tuple[str, ...], Interface] = {
+    ("environ", "start_response"): "wsgi",
+    ("scope", "receive", "send"): "asgi",
 }
 # Methods that make an application, whatever the object is called.
 WSGI_METHODS = {"make_wsgi_app": "Pyramid"}
 
 _NAMES = ("app", "application", "create_app", "make_app")
-_RANKS = {"wsgi": 0, "app": 1, "application": 1}
+_RANKS = {"wsgi": 0, "asgi": 1, "app": 2, "application": 2}
+_OTHER_RANK = 3
+_ENTRANCES: dict[str, Interface] = {"wsgi": "wsgi", "asgi": "asgi"}
 _SKIPPED = ("test_", "conftest", "setup", "noxfile", "fabfile", "manage")
 # Bounds on what is read, so that starting in a wrong directory (a home, a tree of data) stays quick.
 _MOST_FILES = 100
@@ -53,13 +70,17 @@ class Discovery:
 
     Attributes:
         target: how to load it.
-        framework: what it is made with, for people; "WSGI" when that cannot be told.
+        framework: what it is made with, for people; "WSGI" or "ASGI" when that cannot be told.
         reason: the file or variable that told.
+        interface: how it seems to be called.
+        note: why this one, where the project has another, too; empty otherwise.
     """
 
     target: str
     framework: str
     reason: str
+    interface: Interface = "wsgi"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,12 @@ class _Candidate:
     framework: str
     reason: str
     rank: int
-    is_asgi: bool = False
+    interface: Interface = "wsgi"
+    note: str = ""
+
+
+# What a name in a module is bound to: the framework and the interface.
+Made = tuple[str, Interface]
 
 
 def discover(directory: Path | str, environ: Mapping[str, str] | None = None) -> Discovery | None:
@@ -82,7 +108,7 @@ def discover(directory: Path | str, environ: Mapping[str, str] | None = None) ->
         What was recognised, or None when there is nothing like an application.
 
     Raises:
-        ApplicationError: several equally good candidates, or ASGI applications only.
+        ApplicationError: several equally good candidates.
     """
     directory = Path(directory)
     environ = environ or {}
@@ -94,47 +120,81 @@ def discover(directory: Path | str, environ: Mapping[str, str] | None = None) ->
         return None
     best = min(candidate.rank for candidate in candidates)
     chosen = list({found.target: found for found in candidates if found.rank == best}.values())
-    usable = [candidate for candidate in chosen if not candidate.is_asgi]
-    if not usable:
-        first = chosen[0]
+    if len(chosen) > 1:
+        listed = ", ".join(f"{found.target} ({found.framework})" for found in chosen)
         raise ApplicationError(
-            f"{first.reason} makes a {first.framework} application, which is ASGI, but this release serves WSGI only"
+            f'several applications were found: {listed}; name one, such as "hostler {chosen[0].target}"'
         )
-    if len(usable) > 1:
-        listed = ", ".join(f"{found.target} ({found.framework})" for found in usable)
-        raise ApplicationError(
-            f'several applications were found: {listed}; name one, such as "hostler {usable[0].target}"'
-        )
-    frameworks = {found.framework for found in candidates if found.framework != "WSGI"}
-    framework = usable[0].framework
-    if framework == "WSGI" and len(frameworks) == 1:
+    (found,) = chosen
+    frameworks = {other.framework for other in candidates if other.framework not in GENERIC}
+    framework = found.framework
+    if framework in GENERIC and len(frameworks) == 1:
         framework = frameworks.pop()  # wsgi.py only passes on what another file makes
-    return Discovery(usable[0].target, framework, usable[0].reason)
+    return Discovery(found.target, framework, found.reason, found.interface, found.note)
 
 
 def _read_variables(directory: Path, environ: Mapping[str, str]) -> Discovery | None:
     if environ.get("FLASK_APP"):
         return Discovery(environ["FLASK_APP"], "Flask", "FLASK_APP")
+    if environ.get("QUART_APP"):
+        return Discovery(environ["QUART_APP"], "Quart", "QUART_APP", "asgi")
     if environ.get("DJANGO_SETTINGS_MODULE") and not (directory / "manage.py").exists():
         return Discovery("django.core.wsgi:get_wsgi_application()", "Django", "DJANGO_SETTINGS_MODULE")
     return None
 
 
 def _find_django(directory: Path) -> Iterator[_Candidate]:
-    """Follow manage.py to the settings module, and that to the WSGI application."""
+    """Follow manage.py to the settings module, and that to the WSGI or the ASGI application."""
     tree = _parse_file(directory / "manage.py")
     settings = _find_settings(tree) if tree is not None else None
     if settings is None:
         return
-    file = directory / (settings.replace(".", "/") + ".py")
-    named = _find_constant(_parse_file(file), "WSGI_APPLICATION")
+    settings_tree = _parse_file(directory / (settings.replace(".", "/") + ".py"))
+    wsgi = _find_entrance(directory, settings, settings_tree, "wsgi")
+    asgi = _find_entrance(directory, settings, settings_tree, "asgi")
+    why = _explain_asgi(directory, settings_tree, wsgi, asgi) if asgi else ""
+    if asgi and why:
+        yield _Candidate(asgi, "Django", "manage.py", 0, "asgi", f"ASGI because {why}" if wsgi else "")
+    elif wsgi:
+        yield _Candidate(wsgi, "Django", "manage.py", 0, "wsgi", f"WSGI; for ASGI name {asgi}" if asgi else "")
+
+
+def _find_entrance(directory: Path, settings: str, tree: ast.Module | None, interface: Interface) -> str:
+    """Find a project's application: the one that its settings name, or the file that Django has made."""
+    named = _find_constant(tree, f"{interface.upper()}_APPLICATION")
     if named and "." in named:
         module, _, attribute = named.rpartition(".")
-        yield _Candidate(f"{module}:{attribute}", "Django", "manage.py", 0)
-        return
+        return f"{module}:{attribute}"
     package = settings.partition(".")[0]
-    if (directory / package / "wsgi.py").is_file():
-        yield _Candidate(f"{package}.wsgi:application", "Django", "manage.py", 0)
+    return f"{package}.{interface}:application" if (directory / package / f"{interface}.py").is_file() else ""
+
+
+def _explain_asgi(directory: Path, settings: ast.Module | None, wsgi: str, asgi: str) -> str:
+    """Say why a project is to be served by ASGI; empty when it is not."""
+    file = f"{asgi.partition(':')[0].replace('.', '/')}.py"
+    if _imports_channels(_parse_file(directory / file)):
+        return f"{file} uses Channels"
+    if _names_channels(settings):
+        return "the settings install Channels"
+    if not wsgi:
+        return "there is no WSGI application"
+    is_only_asgi = _find_constant(settings, "ASGI_APPLICATION") and not _find_constant(settings, "WSGI_APPLICATION")
+    return "the settings name ASGI_APPLICATION only" if is_only_asgi else ""
+
+
+def _imports_channels(tree: ast.Module | None) -> bool:
+    return tree is not None and any(name.partition(".")[0] == "channels" for name in _read_imports(tree).values())
+
+
+def _names_channels(tree: ast.Module | None) -> bool:
+    """Tell whether INSTALLED_APPS has Channels, or its server."""
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "INSTALLED_APPS" for target in node.targets
+        ):
+            texts = {part.value for part in ast.walk(node.value) if isinstance(part, ast.Constant)}
+            return not texts.isdisjoint({"channels", "daphne"})
+    return False
 
 
 def _find_settings(tree: ast.Module) -> str | None:
@@ -181,7 +241,7 @@ def _list_modules(directory: Path) -> Iterator[tuple[str, str]]:
             found += 1
             yield entry.name, entry.stem
         elif not entry.suffix and (entry / "__init__.py").is_file():
-            for name in ("__init__", "wsgi", "app", "application"):
+            for name in ("__init__", "wsgi", "asgi", "app", "application", "main"):
                 if (entry / f"{name}.py").is_file():
                     found += 1
                     yield f"{entry.name}/{name}.py", entry.name if name == "__init__" else f"{entry.name}.{name}"
@@ -200,18 +260,18 @@ def _parse_file(path: Path) -> ast.Module | None:
 def _find_in_module(tree: ast.Module, module: str, path: str) -> Iterator[_Candidate]:
     """Find applications among a module's names: the usual name alone if it is there, else all."""
     imports = _read_imports(tree)
-    found: dict[str, tuple[str, bool]] = {}
+    last = module.rpartition(".")[2]
+    found: dict[str, Made] = {}
     for node in _walk_module_level(tree):
-        for name, framework, is_asgi in _read_binding(node, imports, is_entrance=module.endswith("wsgi")):
-            found[name] = (framework, is_asgi)
+        found.update(_read_binding(node, imports, _ENTRANCES.get(last)))
     for name in _NAMES:
         if name in found:
             found = {name: found[name]}
             break
-    rank = _RANKS.get(module.rpartition(".")[2], 2) + (3 if "." in module else 0)
-    for name, (framework, is_asgi) in found.items():
+    rank = _RANKS.get(last, _OTHER_RANK) + (_OTHER_RANK + 1 if "." in module else 0)
+    for name, (framework, interface) in found.items():
         label = f"{name}()" if name in ("create_app", "make_app") else name
-        yield _Candidate(f"{module}:{label}", framework, path, rank, is_asgi)
+        yield _Candidate(f"{module}:{label}", framework, path, rank, interface)
 
 
 def _walk_module_level(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -248,35 +308,48 @@ def _read_imports(tree: ast.Module) -> dict[str, str]:
     return names
 
 
-def _read_binding(node: ast.stmt, imports: Mapping[str, str], *, is_entrance: bool) -> Iterator[tuple[str, str, bool]]:
-    """List the applications that a statement binds: name, framework, whether it is ASGI."""
+def _read_binding(node: ast.stmt, imports: Mapping[str, str], entrance: Interface | None) -> Iterator[tuple[str, Made]]:
+    """List the applications that a statement binds; in an entrance also what is only called like one."""
+    generic: Made | None = (entrance.upper(), entrance) if entrance else None
     if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         maker = _identify(node.value, imports)
         for target in targets:
-            if isinstance(target, ast.Name) and (maker or (is_entrance and target.id in _NAMES[:2])):
-                yield target.id, *(maker or ("WSGI", False))
-    elif isinstance(node, ast.FunctionDef):
-        if node.name in _NAMES[2:]:
-            makers = [maker for inner in ast.walk(node) if (maker := _identify(inner, imports))]
-            if makers and not _needs_arguments(node):
-                yield node.name, *makers[0]
-        elif [argument.arg for argument in node.args.args][:2] == ["environ", "start_response"]:
-            yield node.name, "WSGI", False
-    elif isinstance(node, ast.ImportFrom) and is_entrance:
+            if isinstance(target, ast.Name):
+                made = maker or (generic if target.id in _NAMES[:2] else None)
+                if made:
+                    yield target.id, made
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from _read_function(node, imports)
+    elif isinstance(node, ast.ImportFrom) and generic:
         for alias in node.names:
             if (alias.asname or alias.name) in _NAMES[:2]:
-                yield alias.asname or alias.name, "WSGI", False
+                yield alias.asname or alias.name, generic
 
 
-def _needs_arguments(node: ast.FunctionDef) -> bool:
+def _read_function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, imports: Mapping[str, str]
+) -> Iterator[tuple[str, Made]]:
+    """Recognise a factory by its name and what it makes, an application by its arguments."""
+    if node.name in _NAMES[2:]:
+        makers = [maker for inner in ast.walk(node) if (maker := _identify(inner, imports))]
+        if makers and not _needs_arguments(node):
+            yield node.name, makers[0]
+        return
+    names = tuple(argument.arg for argument in node.args.args)
+    for arguments, interface in _ARGUMENTS.items():
+        if names[: len(arguments)] == arguments:
+            yield node.name, (interface.upper(), interface)
+
+
+def _needs_arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     arguments = node.args
     positional = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
     return positional > 0 or any(default is None for default in arguments.kw_defaults)
 
 
-def _identify(node: ast.AST, imports: Mapping[str, str]) -> tuple[str, bool] | None:
-    """Tell which framework's application a call makes, and whether that is ASGI; None when it makes none."""
+def _identify(node: ast.AST, imports: Mapping[str, str]) -> Made | None:
+    """Tell which framework's application a call makes, and its interface; None when it makes none."""
     if not isinstance(node, ast.Call):
         return None
     dotted = _read_dotted(node.func)
@@ -285,11 +358,11 @@ def _identify(node: ast.AST, imports: Mapping[str, str]) -> tuple[str, bool] | N
     first, dot, rest = dotted.partition(".")
     full = f"{imports[first]}{dot}{rest}" if first in imports else dotted
     if full in WSGI_MAKERS:
-        return WSGI_MAKERS[full], False
+        return WSGI_MAKERS[full], "wsgi"
     if full in ASGI_MAKERS:
-        return ASGI_MAKERS[full], True
+        return ASGI_MAKERS[full], "asgi"
     method = WSGI_METHODS.get(full.rpartition(".")[2])
-    return (method, False) if method else None
+    return (method, "wsgi") if method else None
 
 
 def _read_dotted(node: ast.AST) -> str | None:

@@ -13,12 +13,14 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
+from hostler.app.interface import ARGUMENTS, Choice, Dialect, accepts, adapt, detect_dialect, is_coroutine_function
 from hostler.app.target import Call, Target, parse_target
-from hostler.contracts import WsgiApplication
+from hostler.contracts import AsgiApplication, Interface, WsgiApplication
 from hostler.errors import ApplicationError
 
 # Tried in this order where a target names a module only.
@@ -30,14 +32,31 @@ _IMPORT_FILES = ("<frozen importlib", importlib.__file__)
 Result = TypeVar("Result")
 
 
-def load_application(target: Target | str) -> WsgiApplication:
-    """Import the module or file that `target` names, and give the WSGI application in it.
+@dataclass(frozen=True, slots=True)
+class LoadedApplication:
+    """An application, ready to be called.
+
+    Attributes:
+        application: what is called.
+        interface: how.
+    """
+
+    application: WsgiApplication | AsgiApplication
+    interface: Interface
+
+
+def load_application(target: Target | str, interface: Choice = "auto") -> LoadedApplication:
+    """Import the module or file that `target` names, and give the application in it.
 
     The import path is searched as it stands: change directory and extend it before.
 
+    Args:
+        target: what to load.
+        interface: how the application is called, or "auto" to find out.
+
     Raises:
-        ApplicationError: there is no such thing, its code failed, or it is no WSGI application. The text says which
-            and what to do; `details` has the application's traceback when its code failed.
+        ApplicationError: there is no such thing, its code failed, or it is no application. The text says which and
+            what to do; `details` has the application's traceback when its code failed.
     """
     if isinstance(target, str):
         target = parse_target(target)
@@ -48,8 +67,8 @@ def load_application(target: Target | str) -> WsgiApplication:
             found = _call_factory(found, target.call, label)
     else:
         found, label = _find_usual(module, target)
-    _check_callable(found, label, is_made=target.call is not None)
-    return cast("WsgiApplication", found)
+    subject = f'"{label}": {"the factory gave" if target.call is not None else "that is"} {_describe(found)}'
+    return _resolve_interface(found, label, subject, interface)
 
 
 def _import_module(target: Target) -> ModuleType:
@@ -202,40 +221,42 @@ def _call_factory(factory: object, call: Call, label: str) -> object:
     return _run(lambda: factory(*call.arguments, **call.keywords), label)
 
 
-def _check_callable(found: object, label: str, *, is_made: bool) -> None:
-    """Tell a WSGI application from what is often named in its place."""
-    what = "the factory gave" if is_made else "that is"
-    if _is_asgi(found):
-        raise ApplicationError(
-            f'"{label}": {what} an ASGI application, but this release serves WSGI only; '
-            "use an ASGI server, or wrap it with an adapter such as a2wsgi"
-        )
+def _resolve_interface(found: object, label: str, subject: str, interface: Choice) -> LoadedApplication:
+    """Tell an application from what is often named in its place, and how it is called."""
     if not callable(found):
-        raise ApplicationError(f'"{label}": {what} {_describe(found)}, not a WSGI application (a callable)')
-    if not _accepts(found, 2):
-        if _accepts(found, 0):
-            hint = f'it looks like a factory; write "{label}()"'
-        else:
-            hint = "a WSGI application takes two arguments, environ and start_response"
-        raise ApplicationError(f'"{label}": {what} {_describe(found)}, which does not take two arguments; {hint}')
+        raise ApplicationError(f"{subject}, not an application (a callable)")
+    if interface != "auto":
+        _check_choice(found, subject, interface)
+        return LoadedApplication(*adapt(found, interface))
+    dialect = detect_dialect(found)
+    if dialect is None:
+        raise ApplicationError(f"{subject}, {_explain_refusal(found, label)}")
+    return LoadedApplication(*adapt(found, dialect))
 
 
-def _is_asgi(found: object) -> bool:
-    """Recognise ASGI 3: a coroutine function, or an object called as one; no WSGI application is either."""
-    if inspect.isclass(found):
-        return False
-    call = getattr(type(found), "__call__", None)  # noqa: B004 - whether it is a coroutine function, not whether it is
-    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call)
+def _check_choice(found: Callable[..., object], subject: str, dialect: Dialect) -> None:
+    """Refuse what could not even be called in the way that was asked for."""
+    count = ARGUMENTS[dialect]
+    if accepts(found, count) is False:
+        takes = "one argument" if count == 1 else f"{count} arguments"
+        raise ApplicationError(f"{subject}, which cannot be called with the {takes} of --interface {dialect}")
 
 
-def _accepts(found: Callable[..., object], count: int) -> bool:
-    try:
-        inspect.signature(found).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:
-        return count == 2  # unknown: let the application speak for itself
-    return True
+def _explain_refusal(found: Callable[..., object], label: str) -> str:
+    """Say why something callable is not recognised as an application, and what to do."""
+    if accepts(found, ARGUMENTS["wsgi"]) is not False or accepts(found, ARGUMENTS["asgi"]) is not False:
+        return (
+            "which does not tell how it is called; say so with --interface asgi, asgi2 or wsgi, "
+            "or wrap it in a function with the arguments of one of them"
+        )
+    if accepts(found, 0) and is_coroutine_function(found):
+        return "a coroutine function without arguments; a factory must be an ordinary function"
+    if accepts(found, 0):
+        return f'which takes no arguments; it looks like a factory; write "{label}()"'
+    hint = "WSGI calls an application with environ and start_response, ASGI with scope, receive and send"
+    if accepts(found, ARGUMENTS["asgi2"]):
+        return f"which takes one argument; {hint}; if it is an ASGI 2 application, say --interface asgi2"
+    return f"whose arguments fit no interface; {hint}"
 
 
 def _describe(found: object) -> str:

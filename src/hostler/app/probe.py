@@ -13,8 +13,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
-from hostler.app.loading import load_application
+from hostler.app.interface import Choice, DoubleCallable
+from hostler.app.loading import LoadedApplication, load_application
 from hostler.errors import ApplicationError
 
 
@@ -27,20 +29,41 @@ class Report:
         error: why it could not be loaded, in one line.
         details: the application's traceback.
         versions: the versions of the frameworks that were imported, by name.
+        interface: how it is called: "wsgi" or "asgi".
     """
 
     kind: str = ""
     error: str = ""
     details: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    interface: str = ""
 
 
 # What is worth naming, by the module that tells that it was imported and the distribution that knows the version.
-_FRAMEWORKS = {"django": "Django", "flask": "Flask", "falcon": "falcon", "bottle": "bottle", "pyramid": "pyramid"}
+_FRAMEWORKS = {
+    "django": "Django",
+    "channels": "channels",
+    "flask": "Flask",
+    "quart": "Quart",
+    "falcon": "falcon",
+    "bottle": "bottle",
+    "pyramid": "pyramid",
+    "fastapi": "FastAPI",
+    "starlette": "Starlette",
+    "litestar": "Litestar",
+    "sanic": "Sanic",
+    "blacksheep": "BlackSheep",
+}
 
 
 def probe_application(
-    target: str, *, directory: str, python_path: Sequence[str], environ: Mapping[str, str], timeout: float
+    target: str,
+    *,
+    directory: str,
+    python_path: Sequence[str],
+    environ: Mapping[str, str],
+    timeout: float,
+    interface: Choice = "auto",
 ) -> Report:
     """Load an application in a child process.
 
@@ -50,12 +73,13 @@ def probe_application(
         python_path: further directories for the import path.
         environ: the child's whole environment.
         timeout: after how many seconds to give up.
+        interface: how it is called, or "auto" to find out.
 
     Raises:
         ApplicationError: it could not be loaded, or not in time; or the directory is not there.
     """
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", __name__, str(writer), target, directory, *python_path]
+    command = [sys.executable, "-m", __name__, str(writer), target, interface, directory, *python_path]
     try:
         # Standard output becomes standard error: the output of `hostler check` is its own.
         process = subprocess.Popen(command, env=dict(environ), pass_fds=(writer,), stdin=subprocess.DEVNULL, stdout=2)
@@ -100,8 +124,11 @@ def _await_end(process: subprocess.Popen[bytes], timeout: float) -> bytes:
     return b""
 
 
-def describe_application(application: object) -> Report:
+def describe_application(loaded: LoadedApplication) -> Report:
     """Describe an application that was loaded."""
+    application: object = loaded.application
+    if isinstance(application, DoubleCallable):
+        application = application.application
     found = application if isinstance(application, type) or hasattr(application, "__qualname__") else type(application)
     kind = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}".strip(".")
     versions = {}
@@ -110,7 +137,7 @@ def describe_application(application: object) -> Report:
             version = _find_version(distribution)
             if version:
                 versions[distribution] = version
-    return Report(kind=kind, versions=versions)
+    return Report(kind=kind, versions=versions, interface=loaded.interface)
 
 
 def _find_version(distribution: str) -> str | None:
@@ -123,12 +150,12 @@ def _find_version(distribution: str) -> str | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the child: FD TARGET DIRECTORY [PATH ...]."""
-    descriptor, target, directory, *python_path = arguments
+    """Be the child: FD TARGET INTERFACE DIRECTORY [PATH ...]."""
+    descriptor, target, interface, directory, *python_path = arguments
     try:
         os.chdir(directory)
         sys.path[:0] = [directory, *python_path]
-        report = describe_application(load_application(target))
+        report = describe_application(load_application(target, cast("Choice", interface)))
     except OSError as error:
         report = Report(error=f"cannot change to the directory {directory}: {error.strerror}; check app.chdir")
     except ApplicationError as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hostler.app.probe import probe_application
+from hostler.app import Choice
+from hostler.app.probe import Report, probe_application
 from hostler.cli.advice import NO_APPLICATION
 from hostler.cli.arguments import load_with_application, parse_arguments
+from hostler.config import Config
 from hostler.errors import ApplicationError
+from hostler.worker.loop import describe_loop, make_loop
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -20,14 +23,46 @@ def execute(arguments: Sequence[str]) -> int:
     print(f"configuration  fine ({source}{overlay})", flush=True)
     if config.app.target is None:
         raise ApplicationError(NO_APPLICATION.format(directory=config.app.chdir))
-    report = probe_application(
-        config.app.target,
+    environ = {**parsed.sources.environ, **config.app.env}
+    report = probe(config, config.app.target, environ, config.app.interface)
+    recognised = f", recognised by {found.reason}" if found else ""
+    choice = f"; {found.note}" if found and found.note else ""
+    print(f"application    fine ({config.app.target}: {describe(report)}{recognised}{choice})", flush=True)
+    interfaces = {report.interface}
+    for prefix, target in config.app.mounts.items():
+        mounted = probe(config, target, environ)
+        interfaces.add(mounted.interface)
+        print(f"mount          fine ({prefix} is {target}: {describe(mounted)})", flush=True)
+    if "asgi" in interfaces:
+        print(f"event loop     fine ({check_loop(config.workers.loop)})")
+    return 0
+
+
+def probe(config: Config, target: str, environ: Mapping[str, str], interface: Choice = "auto") -> Report:
+    """Load one application in a process of its own."""
+    return probe_application(
+        target,
         directory=config.app.chdir,
         python_path=config.app.python_path,
-        environ={**parsed.sources.environ, **config.app.env},
+        environ=environ,
         timeout=config.workers.boot_timeout,
+        interface=interface,
     )
-    recognised = f", recognised by {found.reason}" if found else ""
+
+
+def describe(report: Report) -> str:
+    """Say what was loaded: its type, its interface, and the frameworks that came with it."""
     versions = "".join(f", {name} {version}" for name, version in report.versions.items())
-    print(f"application    fine ({config.app.target}: {report.kind}{versions}{recognised})")
-    return 0
+    return f"{report.kind}, {report.interface.upper()}{versions}"
+
+
+def check_loop(choice: str) -> str:
+    """Name the event loop, after making one to see that it can be made.
+
+    Raises:
+        ConfigurationError: it cannot be.
+    """
+    if choice in ("auto", "asyncio", "uvloop"):
+        make_loop(choice).close()
+    # A factory of the project's own is left to the worker, which runs in the project's directory.
+    return describe_loop(choice)

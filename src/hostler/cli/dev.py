@@ -45,8 +45,9 @@ def list_places(loaded: Loaded) -> list[Path]:
         return []
     app = loaded.config.app
     places = [Path(app.chdir)]
-    with contextlib.suppress(ApplicationError):  # the page says what is wrong with the name
-        target = parse_target(app.target or "")
-        if target.path:
-            places.append((Path(app.chdir) / target.path).parent)
+    for name in (app.target or "", *app.mounts.values()):
+        with contextlib.suppress(ApplicationError):  # the page says what is wrong with the name
+            target = parse_target(name)
+            if target.path:
+                places.append((Path(app.chdir) / target.path).parent)
     return [place.resolve() for place in places if place.is_dir()]

@@ -11,8 +11,8 @@ from hostler.errors import ConfigurationError
 OVERVIEW = """\
 Hostler takes a web application from a laptop to production with one program.
 
-  hostler app:app               serve the WSGI application "app" of the module "app"
-  hostler                       recognise the project in this directory (Django, Flask, ...) and serve it
+  hostler app:app               serve the application "app" of the module "app", WSGI or ASGI
+  hostler                       recognise the project in this directory (Django, Flask, FastAPI, ...) and serve it
   hostler dev                   the same while developing: reload on changes, errors in the browser
 
 commands:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hostler.app import Discovery
+from hostler.app.discovery import GENERIC
 from hostler.cli.advice import NO_APPLICATION, reject_mistyped_command
 from hostler.cli.arguments import Arguments, load_with_application, parse_arguments
 from hostler.config import Config, Loaded, load_config
@@ -27,7 +29,7 @@ class Prepared:
 
     Attributes:
         loaded: the configuration and its origins.
-        framework: what a recognised application is made with; empty when it was named.
+        framework: what a recognised application is made with, and why it was chosen; empty when it was named.
         load: gives the configuration, the one above first, then read again at each call.
     """
 
@@ -65,5 +67,12 @@ def prepare(parsed: Arguments) -> Prepared:
         target = config.app.target or first.config.app.target
         return replace(config, app=replace(config.app, target=target))
 
-    framework = found.framework if found is not None and found.framework != "WSGI" else ""
-    return Prepared(first, framework, load)
+    return Prepared(first, describe_discovery(found), load)
+
+
+def describe_discovery(found: Discovery | None) -> str:
+    """Say what a recognised application is made with, and why this one was chosen, as far as either is worth it."""
+    if found is None:
+        return ""
+    framework = "" if found.framework in GENERIC else found.framework
+    return ", ".join(filter(None, (framework, found.note)))

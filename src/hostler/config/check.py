@@ -14,6 +14,10 @@ from hostler.system.address import parse_addresses
 
 Check = Callable[[str], None]
 
+_FACTORY = 'the name of a factory as "module:attr"'
+_NAMES = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_LOOP = re.compile(rf"auto|asyncio|uvloop|{_NAMES}:{_NAMES}")
+
 
 def accept(text: str) -> None:
     """Accept any text: the check used where the real one is not at hand."""
@@ -68,9 +72,27 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     prefix = config.app.script_name
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or re.search(r"[?#\s]", prefix)):
         yield "app.script_name", f'is {quote(prefix)}; it must be empty, or begin with "/" and not end with it'
+    for mount in config.app.mounts:
+        if fault := _find_mount_fault(mount):
+            yield "app.mounts", f"has {quote(mount)}, which {fault}"
+    if not _LOOP.fullmatch(config.workers.loop):
+        yield "workers.loop", f'is {quote(config.workers.loop)}; it must be "auto", "asyncio", "uvloop" or {_FACTORY}'
     # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
     if not all(" " <= char <= "~" for char in config.server.header):
         yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
+
+
+def _find_mount_fault(prefix: str) -> str:
+    """Say what is wrong with a mount's prefix; empty when nothing is."""
+    if prefix == "/":
+        return "is the root; that is app.target"
+    if not prefix.startswith("/") or prefix.endswith("/"):
+        return 'must begin with "/" and not end with it'
+    if found := re.search(r"[?#\s]", prefix):
+        return f"has {quote(found[0])}, which no path has"
+    if any(segment in {"", ".", ".."} for segment in prefix.split("/")[1:]):
+        return "has a segment that is empty or a dot; paths of requests have none"
+    return ""
 
 
 def _check_pairs(config: Config) -> Iterator[tuple[str, str]]:

@@ -61,6 +61,26 @@ class App:
         Text(word="PREFIX"),
         doc="The URL prefix under which the application is mounted (`SCRIPT_NAME`), such as `/shop`.",
     )
+    interface: Literal["auto", "asgi", "asgi2", "wsgi"] = option(
+        "auto",
+        Text(choices=("auto", "asgi", "asgi2", "wsgi")),
+        doc="How the application is called: `wsgi`, `asgi`, or `asgi2` for ASGI before version 3; `auto` finds out "
+        "from the application itself.",
+        short=("--interface",),
+    )
+    lifespan: Literal["auto", "on", "off"] = option(
+        "auto",
+        Text(choices=("auto", "on", "off")),
+        doc="Whether ASGI applications are told of start and shutdown (the lifespan protocol): `auto` also serves "
+        "those that do not support it, `on` refuses to.",
+        short=("--lifespan",),
+    )
+    mounts: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc='Further applications by URL prefix, such as `"/admin" = "legacy.wsgi:application"`, WSGI and ASGI side by '
+        "side. The longest prefix wins; `app.target` answers the rest.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +174,17 @@ class Workers:
     threads: int = option(
         4,
         Integer(minimum=1, maximum=1024),
-        doc="How many requests one worker may run in the application at the same time.",
+        doc="How many requests one worker may run in a WSGI application at the same time.",
         unit="threads",
         short=("--threads",),
         common=True,
+    )
+    loop: str = option(
+        "auto",
+        Text(word="LOOP"),
+        doc="The event loop that ASGI applications run in: `asyncio`, `uvloop`, or `module:factory`; `auto` is uvloop "
+        "where it is installed, else asyncio.",
+        short=("--loop",),
     )
     max_requests: int = option(
         0,
@@ -176,7 +203,7 @@ class Workers:
     boot_timeout: float = option(
         60.0,
         Duration(minimum=0.1),
-        doc="How long a worker may take to load the application, before it counts as failed.",
+        doc="How long a worker may take to load the application and start its lifespan, before it counts as failed.",
     )
 
 
@@ -208,11 +235,19 @@ class Http:
         Duration(minimum=0.001),
         doc="How long a client may accept no byte of an answer, before the connection is closed.",
     )
-    request_body: Literal["buffer", "stream"] = option(
-        "buffer",
-        Text(choices=("buffer", "stream")),
+    request_body: Literal["auto", "buffer", "stream"] = option(
+        "auto",
+        Text(choices=("auto", "buffer", "stream")),
         doc="`buffer` calls the application once the body is complete, so that a slow client holds no thread; "
-        "`stream` calls it at once and lets it read the body as it comes.",
+        "`stream` calls it at once and lets it read the body as it comes; `auto` buffers for WSGI, where waiting takes "
+        "a thread, and streams for ASGI, where it does not.",
+    )
+    # Off, as in other servers: much code does not expect to be cancelled halfway.
+    cancel_on_disconnect: bool = option(
+        False,
+        Boolean(),
+        doc="Cancel the task of an ASGI application when its client has gone, instead of only telling it with "
+        "`http.disconnect`.",
     )
     body_directory: str = option(
         "",
@@ -238,6 +273,15 @@ class Limits:
         Integer(minimum=1, maximum=10_000_000),
         doc="How many connections a worker keeps open at once.",
         unit="connections",
+    )
+    # No limit, as Uvicorn's --limit-concurrency.
+    concurrency: int = option(
+        0,
+        Integer(),
+        doc="How many requests and WebSockets may be in the application of one worker at once; beyond it 503 with "
+        "`Retry-After`; 0 for no limit.",
+        unit="requests",
+        short=("--limit-concurrency",),
     )
     # Apache's LimitRequestLine, less its terminator; RFC 9112 3 asks for 8000 at least.
     request_line: int = option(
@@ -284,6 +328,62 @@ class Limits:
         1_048_576,
         Size(minimum=4096),
         doc="How much of one answer may wait for its client, before the application is held back.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Websocket:
+    """WebSockets of ASGI applications."""
+
+    # Uvicorn's --ws-max-size.
+    max_message: int = option(
+        16_777_216,
+        Size(minimum=1),
+        doc="The largest message, after decompression; beyond it the connection is closed with code 1009.",
+    )
+    # Uvicorn's --ws-max-queue.
+    max_queue: int = option(
+        32,
+        Integer(minimum=1),
+        doc="How many messages may wait for the application, before no more are read from the client.",
+        unit="messages",
+    )
+    # Uvicorn's --ws-ping-interval and --ws-ping-timeout; below the 60 s after which proxies close idle connections.
+    ping_interval: float = option(
+        20.0,
+        Duration(),
+        doc="How often a ping is sent, which keeps the connection open and finds out whether the client is there; 0 "
+        "sends none.",
+    )
+    ping_timeout: float = option(
+        20.0,
+        Duration(minimum=0.001),
+        doc="How long a client may take to answer a ping, before the connection is dropped.",
+    )
+    # The close_timeout of the websockets package.
+    close_timeout: float = option(
+        10.0,
+        Duration(minimum=0.001),
+        doc="How long a client may take to answer the closing of a connection, before it is dropped.",
+    )
+    compression: bool = option(
+        True,
+        Boolean(),
+        doc="Compress messages for clients that can (`permessage-deflate`, RFC 7692).",
+    )
+    # Off, other than in the websockets package: with it each connection that compresses holds a compressor of 160 KiB.
+    context_takeover: bool = option(
+        False,
+        Boolean(),
+        doc="Compress each message with what was learned from those before it. Similar messages become smaller, and each "
+        "connection that has sent one lately holds about 160 KiB.",
+    )
+    # The websockets package's default, chosen there for its memory. zlib has no window of 8 bits.
+    window_bits: int = option(
+        12,
+        Integer(minimum=9, maximum=15),
+        doc="How far back compression looks, as a power of two; memory per connection grows with it.",
+        unit="bits",
     )
 
 
@@ -368,6 +468,7 @@ class Config:
     workers: Workers = field(default_factory=Workers)
     http: Http = field(default_factory=Http)
     limits: Limits = field(default_factory=Limits)
+    websocket: Websocket = field(default_factory=Websocket)
     trust: Trust = field(default_factory=Trust)
     log: Log = field(default_factory=Log)
     dev: Dev = field(default_factory=Dev)
@@ -380,6 +481,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "workers": Workers,
         "http": Http,
         "limits": Limits,
+        "websocket": Websocket,
         "trust": Trust,
         "log": Log,
         "dev": Dev,

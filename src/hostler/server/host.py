@@ -26,8 +26,9 @@ from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
 from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
+from hostler.worker.assignment import Assignment
 from hostler.worker.forkserver import run_fork_server
-from hostler.worker.role import Assignment, run_worker
+from hostler.worker.role import run_worker
 
 WORKER = "worker"
 FORK_SERVER = "fork server"
@@ -70,6 +71,7 @@ class ServerHost:
         self._notifier = Notifier(environment, own_pid())
         self._releases: dict[int, Release] = {}
         self._current = 0
+        self._serves = ""
         self._log = logging.getLogger("hostler")
         self.pid_file_fd = -1
 
@@ -103,7 +105,10 @@ class ServerHost:
             identity=identity,
             log=self._log_for(config, identity),
             error_page=self._options.error_page,
+            failure_page=self._options.failure_page,
+            is_development=self._options.is_development,
             engine=self._options.engine,
+            asgi_engine=self._options.asgi_engine,
             load=self._options.load,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
@@ -157,6 +162,10 @@ class ServerHost:
         install_log(release.assignment.log, release.config.log.level)
         set_title(f"hostler: supervisor {release.assignment.title}")
 
+    def note_service(self, serves: str) -> None:
+        """Note how a child serves; see `Host.note_service`."""
+        self._serves = serves
+
     def announce(self) -> None:
         """Tell that we serve; see `Host.announce`."""
         release = self._releases[self._current]
@@ -174,12 +183,15 @@ class ServerHost:
             mode += ", preloaded"
         if self._reuse_port:
             mode += ", own sockets per worker"
+        threads = f" x {config.workers.threads} threads"
+        mounts = [f"{prefix} is {target}" for prefix, target in config.app.mounts.items()]
         lines = [
             f"hostler {hostler.__version__} (pid {own_pid()})",
             f"  listening    {first}",
             *(f"               {each}" for each in others),
             f"  application  {release.assignment.target}{framework}",
-            f"  workers      {release.count} x {config.workers.threads} threads",
+            *(f"               {each}" for each in mounts),
+            f"  workers      {release.count}{f', {self._serves}' if self._serves else threads}",
             f"  mode         {mode}",
         ]
         return "\n".join(lines) + "\n"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hostler.app import load_application
-from hostler.contracts import ChildContext
+from hostler.contracts import AsgiApplication, ChildContext
+from hostler.errors import ApplicationError
+from hostler.worker.assignment import AsgiEngineFactory, EngineFactory, LoadApplication
 from hostler.worker.hooks import ErrorPage
-from hostler.worker.role import EngineFactory, LoadApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,20 @@ class Options:
         framework: what the application is made with, for the start block; empty when that is not known.
         mode: for the start block: "production", "development".
         error_page: renders exceptions of the application as a page, or None for the standard page.
-        load: makes the application from its target.
-        engine: makes the engine; None for the real one.
+        failure_page: makes what answers in the place of ASGI applications that did not start, or None to give up.
+        is_development: whether applications may show what is inside them.
+        load: makes an application from its target.
+        engine: makes the engine of WSGI workers; None for the real one.
+        asgi_engine: the same for ASGI workers.
         companions: children to keep beside the workers.
     """
 
     framework: str = ""
     mode: str = "production"
     error_page: ErrorPage | None = None
+    failure_page: Callable[[ApplicationError], AsgiApplication] | None = None
+    is_development: bool = False
     load: LoadApplication = load_application
     engine: EngineFactory | None = None
+    asgi_engine: AsgiEngineFactory | None = None
     companions: tuple[Companion, ...] = ()

@@ -104,6 +104,9 @@ class Host(Protocol):
             HostlerError: that cannot be done; nothing has changed.
         """
 
+    def note_service(self, serves: str) -> None:
+        """Note what a child that became ready says of how it serves, such as "ASGI on uvloop"; for people."""
+
     def announce(self) -> None:
         """Tell people and the service manager that the first generation serves."""
 
@@ -295,6 +298,8 @@ class Supervisor:
             case {"event": "started", "pid": int(pid)}:
                 record.pid = record.pid or pid
             case {"event": "ready"}:
+                if isinstance(message.get("serves"), str):
+                    self._host.note_service(message["serves"])
                 self._feed(ChildReady(number))
             case {"event": "failed", "message": str(text)}:
                 details, status = message.get("details"), message.get("status")

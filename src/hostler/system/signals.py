@@ -8,6 +8,10 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio  # only ASGI workers have a loop
 
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
@@ -136,3 +140,61 @@ def signal_name(number: int) -> str:
 def raise_own(number: int) -> None:
     """Send a signal to this very process."""
     os.kill(os.getpid(), number)
+
+
+class LoopSignals:
+    """Signals told to a running asyncio loop, which must run in the main thread.
+
+    Theory: what nobody has claimed is the loop's, whose wake-up descriptor works whichever thread the kernel
+    interrupts. What the application has claimed, by itself or with the loop, gets a handler that calls the
+    application's and tells us as well; the descriptor that the loop has set for the others wakes it up.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin without signals."""
+        self._loop = loop
+        self._unclaimed: list[int] = []
+        self._former: dict[int, Handler | int | None] = {}
+
+    def watch(self, number: int, tell: Callable[[], None], note: Callable[[int, object], None] | None = None) -> None:
+        """Have the loop call `tell` when a signal arrives.
+
+        Args:
+            number: the signal.
+            tell: called in the loop.
+            note: called in the main thread at once, even while the loop is held up by the application.
+        """
+        if is_unclaimed(number):
+            self._unclaimed.append(number)
+            self._loop.add_signal_handler(number, tell)
+            if note is not None:
+                signal.signal(number, note)
+        else:
+            self._former[number] = former = signal.getsignal(number)
+            signal.signal(number, self._chain(former, tell, note))
+        # Calls that the application makes are better restarted than interrupted, as asyncio has it for its own signals.
+        signal.siginterrupt(number, False)
+
+    def _chain(
+        self, former: Handler | int | None, tell: Callable[[], None], note: Callable[[int, object], None] | None
+    ) -> Handler:
+        def run_both(number: int, frame: FrameType | None) -> None:
+            if note is not None:
+                note(number, frame)
+            self._loop.call_soon_threadsafe(tell)
+            if callable(former):
+                former(number, frame)
+
+        return run_both
+
+    def close(self) -> None:
+        """Let signals do nothing from now on but what the application wants; before the loop is closed.
+
+        A loop that is closed puts the defaults back, by which a second signal would end the process as it leaves.
+        """
+        with all_blocked():
+            for number in self._unclaimed:
+                self._loop.remove_signal_handler(number)
+                signal.signal(number, ignore_signal)
+            for number, former in self._former.items():
+                signal.signal(number, former)

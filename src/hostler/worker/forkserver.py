@@ -11,14 +11,16 @@ from __future__ import annotations
 import gc
 import logging
 import signal
+from collections.abc import Sequence
 
-from hostler.contracts import ChildContext, WsgiApplication
+from hostler.contracts import ChildContext, Mount
 from hostler.errors import HostlerError
 from hostler.system.channel import send_message
 from hostler.system.forking import ForkRequest, receive_fork_request
 from hostler.system.process import close_descriptors, fork_grandchild, own_pid
 from hostler.system.signals import ignore_signal, set_handler
-from hostler.worker.role import Assignment, prepare_process, report_failure, serve_preloaded
+from hostler.worker.assignment import Assignment, load_mounts
+from hostler.worker.role import find_server, prepare_process, report_failure, serve_preloaded
 
 
 def run_fork_server(assignment: Assignment, context: ChildContext) -> int:
@@ -26,7 +28,8 @@ def run_fork_server(assignment: Assignment, context: ChildContext) -> int:
     send_message(context.status_fd, {"event": "started", "pid": own_pid()})
     try:
         prepare_process(assignment, context, f"hostler: fork server {assignment.title}")
-        application = assignment.load(assignment.target)
+        mounts = load_mounts(assignment)
+        find_server(mounts)  # imports it: what is there before the fork is shared
     except HostlerError as error:
         report_failure(context.status_fd, error)
         return error.exit_status
@@ -34,7 +37,7 @@ def run_fork_server(assignment: Assignment, context: ChildContext) -> int:
     _freeze()
     send_message(context.status_fd, {"event": "ready"})
     while (request := receive_fork_request(context.control_fd)) is not None:
-        _fork_worker(assignment, context, application, request)
+        _fork_worker(assignment, context, mounts, request)
     return 0
 
 
@@ -51,9 +54,7 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _fork_worker(
-    assignment: Assignment, context: ChildContext, application: WsgiApplication, request: ForkRequest
-) -> None:
+def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount], request: ForkRequest) -> None:
     worker_context = ChildContext(
         request.role,
         request.slot,
@@ -66,7 +67,7 @@ def _fork_worker(
 
     def worker_main() -> int:
         close_descriptors((context.status_fd, context.lifeline_fd, context.control_fd))
-        return serve_preloaded(assignment, worker_context, application)
+        return serve_preloaded(assignment, worker_context, mounts)
 
     try:
         fork_grandchild(worker_main)

@@ -8,77 +8,25 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from hostler.app import load_application
-from hostler.config import Config
-from hostler.contracts import ChildContext, EngineHooks, EngineSettings, Listener, WsgiApplication
-from hostler.errors import ApplicationError, ConfigurationError, HostlerError
+from hostler.contracts import ChildContext, Mount
+from hostler.errors import ApplicationError, HostlerError
 from hostler.system.channel import send_message
-from hostler.system.entropy import random_integer
 from hostler.system.environment import remove_variables, set_variables
-from hostler.system.limits import raise_descriptor_limit
-from hostler.system.process import (
-    change_directory,
-    close_descriptors,
-    own_pid,
-    parent_pid,
-    set_umask,
-    tie_to_parent,
-)
-from hostler.system.signals import end_process_after, is_unclaimed, queue_for_engine, set_handler
+from hostler.system.process import change_directory, own_pid, set_umask, tie_to_parent
+from hostler.system.signals import end_process_after, set_handler
 from hostler.system.systemd import PRIVATE_VARIABLES
 from hostler.system.title import set_title
-from hostler.system.user import Identity, drop_privileges
-from hostler.telemetry.log import ServerLog, install_log, reopen_log
-from hostler.worker.hooks import ErrorPage, Hooks
-from hostler.worker.settings import build_engine_settings
+from hostler.system.user import drop_privileges
+from hostler.telemetry.log import install_log, reopen_log
+from hostler.worker.assignment import Assignment, is_asgi, load_mounts
+from hostler.worker.wsgi import serve_wsgi
 
 # Seconds that exit handlers and the application's own threads get after serving has ended (arbitrary).
 EXIT_TIMEOUT = 5.0
-# What the engine is told, and what would otherwise end the process.
-ENGINE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
-
-class EngineLike(Protocol):
-    """What a worker needs of an engine."""
-
-    def run(self) -> None:
-        """Serve until told to stop."""
-
-    def follow(self) -> None:
-        """Serve as one more thread."""
-
-
-EngineFactory = Callable[[EngineSettings, Sequence[Listener], WsgiApplication, EngineHooks], EngineLike]
-LoadApplication = Callable[[str], WsgiApplication]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What all workers of one generation have in common.
-
-    Attributes:
-        config: the configuration, with `app.chdir` absolute.
-        target: the application.
-        title: what process titles call it.
-        identity: whom to become, or None.
-        log: the server log.
-        error_page: renders the application's exceptions, or None.
-        engine: makes the engine; None for the real one, which is imported only when it is needed.
-        load: loads the application from its target.
-    """
-
-    config: Config
-    target: str
-    title: str
-    identity: Identity | None
-    log: ServerLog
-    error_page: ErrorPage | None = None
-    engine: EngineFactory | None = None
-    load: LoadApplication = load_application
+Serve = Callable[[Assignment, ChildContext, Sequence[Mount]], None]
 
 
 def run_worker(assignment: Assignment, context: ChildContext) -> int:
@@ -86,13 +34,13 @@ def run_worker(assignment: Assignment, context: ChildContext) -> int:
     return _run_reporting(context, lambda: _prepare_load_serve(assignment, context))
 
 
-def serve_preloaded(assignment: Assignment, context: ChildContext, application: WsgiApplication) -> int:
-    """Be a worker whose application is loaded already; after fork, in a child of the fork server."""
+def serve_preloaded(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> int:
+    """Be a worker whose applications are loaded already; after fork, in a child of the fork server."""
 
     def serve() -> None:
         set_title(worker_title(assignment, context))
         _tie_to_supervisor(context)
-        _serve(assignment, context, application)
+        _serve(assignment, context, mounts)
 
     return _run_reporting(context, serve)
 
@@ -165,63 +113,23 @@ def report_failure(status_fd: int, error: HostlerError) -> None:
 
 def _prepare_load_serve(assignment: Assignment, context: ChildContext) -> None:
     prepare_process(assignment, context, worker_title(assignment, context))
-    application = assignment.load(assignment.target)
-    _serve(assignment, context, application)
+    _serve(assignment, context, load_mounts(assignment))
 
 
-def _serve(assignment: Assignment, context: ChildContext, application: WsgiApplication) -> None:
-    config = assignment.config
-    # From here on signals go to the engine, also those that arrive before it runs.
-    signal_fd = queue_for_engine(ENGINE_SIGNALS)
-    _guard_orphan(context.supervisor_pid, config.server.graceful_timeout)
-    raise_descriptor_limit(config.limits.connections)
-    settings = build_engine_settings(
-        config,
-        signal_fd=signal_fd,
-        lifeline_fd=context.lifeline_fd,
-        random_integer=random_integer,
-        is_only_process=config.workers.count == 1,
-    )
-    hooks = Hooks(context.status_fd, assignment.error_page)
-    engine = _make_engine(assignment, settings, context.listeners, application, hooks)
-    # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.
-    close_descriptors(each.fd for each in context.listeners)
-    hooks.attach(engine)
-    send_message(context.status_fd, {"event": "ready"})
-    engine.run()
+def _serve(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> None:
+    serve = find_server(mounts)
+    serve(assignment, context, mounts)
     _leave()
 
 
-def _guard_orphan(supervisor_pid: int, graceful_timeout: float) -> None:
-    """See to it that an orphan ends: nobody is left to kill it if a request never does."""
-    if not is_unclaimed(signal.SIGTERM):
-        # The application handles the signal itself.
-        return
+def find_server(mounts: Sequence[Mount]) -> Serve:
+    """Give what serves these applications."""
+    if not is_asgi(mounts):
+        return serve_wsgi
+    # Event loops are imported where they are wanted only: they are a good part of a small worker's memory.
+    from hostler.worker.asgi import serve_asgi
 
-    def note_term(_number: int, _frame: object) -> None:
-        if parent_pid() != supervisor_pid:
-            end_process_after(graceful_timeout)
-
-    set_handler(signal.SIGTERM, note_term)
-
-
-def _make_engine(
-    assignment: Assignment,
-    settings: EngineSettings,
-    listeners: Sequence[Listener],
-    application: WsgiApplication,
-    hooks: EngineHooks,
-) -> EngineLike:
-    make = assignment.engine
-    if make is None:
-        # The only place that loads the extension: the supervisor must stay free of its threads.
-        from hostler.engine import Engine
-
-        make = Engine
-    try:
-        return make(settings, listeners, application, hooks)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the engine cannot start: {error}; check the configuration") from error
+    return serve_asgi
 
 
 def _leave() -> None:

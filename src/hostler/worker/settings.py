@@ -15,7 +15,13 @@ EXIT_MARGIN = 1.0
 
 
 def build_engine_settings(
-    config: Config, *, signal_fd: int, lifeline_fd: int, random_integer: Callable[[int], int], is_only_process: bool
+    config: Config,
+    *,
+    signal_fd: int,
+    lifeline_fd: int,
+    random_integer: Callable[[int], int],
+    is_asgi: bool = False,
+    is_development: bool = False,
 ) -> EngineSettings:
     """Build what one engine is told.
 
@@ -24,9 +30,10 @@ def build_engine_settings(
         signal_fd: yields signal numbers.
         lifeline_fd: ends with the supervisor.
         random_integer: returns a number from 0 to its argument, for the jitter of `max_requests`.
-        is_only_process: whether no other process serves the same application.
+        is_asgi: whether the engine serves ASGI applications.
+        is_development: whether applications may show what is inside them.
     """
-    http, limits, log = config.http, config.limits, config.log
+    http, limits, log, websocket = config.http, config.limits, config.log, config.websocket
     return EngineSettings(
         threads=config.workers.threads,
         signal_fd=signal_fd,
@@ -46,13 +53,24 @@ def build_engine_settings(
         max_buffered_bytes=limits.buffered_bytes,
         response_buffer=limits.response_buffer,
         max_requests=_max_requests(config, random_integer),
-        stream_request_body=http.request_body == "stream",
+        max_concurrency=limits.concurrency,
+        stream_request_body=http.request_body == "stream" or (is_asgi and http.request_body == "auto"),
         underscore_headers=http.underscore_headers,
         trusted_networks=tuple(config.trust.networks),
         forwarding_headers=config.trust.headers,
         script_name=config.app.script_name,
+        cancel_on_disconnect=http.cancel_on_disconnect,
+        debug_extension=is_development,
+        ws_max_message=websocket.max_message,
+        ws_max_queue=websocket.max_queue,
+        ws_ping_interval=websocket.ping_interval,
+        ws_ping_timeout=websocket.ping_timeout,
+        ws_close_timeout=websocket.close_timeout,
+        ws_compression=websocket.compression,
+        ws_context_takeover=websocket.context_takeover,
+        ws_window_bits=websocket.window_bits,
         server_header=config.server.header,
-        multiprocess=not is_only_process,
+        multiprocess=config.workers.count != 1,
         access_log=log.access,
         access_log_format=log.access_format,
         temp_dir=http.body_directory or temporary_directory(),
@@ -62,6 +80,11 @@ def build_engine_settings(
 def drain_time(graceful_timeout: float) -> float:
     """Return the seconds that the engine may take to drain, of what the supervisor allows for all."""
     return graceful_timeout - min(EXIT_MARGIN, graceful_timeout * EXIT_SHARE)
+
+
+def shutdown_time(graceful_timeout: float) -> float:
+    """Return the seconds that draining and the application's own shutdown may take, of what the supervisor allows."""
+    return (drain_time(graceful_timeout) + graceful_timeout) / 2
 
 
 def _max_requests(config: Config, random_integer: Callable[[int], int]) -> int:

@@ -71,6 +71,79 @@ def lay_out(directory: Path, files: dict[str, str]) -> Path:
             Discovery("wsgi:app", "Flask", "wsgi.py"),
         ),
         (
+            {"main.py": "from fastapi import FastAPI\napp = FastAPI()"},
+            Discovery("main:app", "FastAPI", "main.py", "asgi"),
+        ),
+        (
+            {"shop/__init__.py": "", "shop/main.py": "import fastapi\nweb = fastapi.FastAPI()"},
+            Discovery("shop.main:web", "FastAPI", "shop/main.py", "asgi"),
+        ),
+        (
+            {"app.py": "from starlette.applications import Starlette\napp: Starlette = Starlette()"},
+            Discovery("app:app", "Starlette", "app.py", "asgi"),
+        ),
+        (
+            {"app.py": "from litestar import Litestar\ndef create_app():\n    return Litestar([])"},
+            Discovery("app:create_app()", "Litestar", "app.py", "asgi"),
+        ),
+        (
+            {"app.py": "from quart import Quart\napp = Quart(__name__)"},
+            Discovery("app:app", "Quart", "app.py", "asgi"),
+        ),
+        (
+            {"app.py": "async def app(scope, receive, send):\n    pass"},
+            Discovery("app:app", "ASGI", "app.py", "asgi"),
+        ),
+        (
+            {"asgi.py": "from x import make\napplication = make()", "app.py": "import quart\napp = quart.Quart('x')"},
+            Discovery("asgi:application", "Quart", "asgi.py", "asgi"),
+        ),
+        (
+            {"manage.py": MANAGE, "shop/settings.py": "", "shop/wsgi.py": "", "shop/asgi.py": ""},
+            Discovery(
+                "shop.wsgi:application", "Django", "manage.py", "wsgi", "WSGI; for ASGI name shop.asgi:application"
+            ),
+        ),
+        (
+            {"manage.py": MANAGE, "shop/settings.py": "", "shop/asgi.py": ""},
+            Discovery("shop.asgi:application", "Django", "manage.py", "asgi"),
+        ),
+        (
+            {
+                "manage.py": MANAGE,
+                "shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'",
+                "shop/wsgi.py": "",
+                "shop/asgi.py": "from channels.routing import ProtocolTypeRouter",
+            },
+            Discovery(
+                "shop.asgi:application", "Django", "manage.py", "asgi", "ASGI because shop/asgi.py uses Channels"
+            ),
+        ),
+        (
+            {
+                "manage.py": MANAGE,
+                "shop/settings.py": "INSTALLED_APPS = ['daphne', 'shop']\nASGI_APPLICATION = 'shop.live.application'",
+                "shop/wsgi.py": "",
+            },
+            Discovery(
+                "shop.live:application", "Django", "manage.py", "asgi", "ASGI because the settings install Channels"
+            ),
+        ),
+        (
+            {
+                "manage.py": MANAGE,
+                "shop/settings.py": "ASGI_APPLICATION = 'shop.asgi.application'",
+                "shop/wsgi.py": "",
+            },
+            Discovery(
+                "shop.asgi:application",
+                "Django",
+                "manage.py",
+                "asgi",
+                "ASGI because the settings name ASGI_APPLICATION only",
+            ),
+        ),
+        (
             {"app.py": "from flask import Flask\nif True:\n    app = Flask('x')\nelse:\n    pass\nother = Flask('y')"},
             Discovery("app:app", "Flask", "app.py"),
         ),
@@ -110,12 +183,6 @@ def test_two_equal_candidates_are_listed_and_not_guessed(tmp_path: Path) -> None
     )
 
 
-def test_asgi_project_is_told_that_this_release_cannot(tmp_path: Path) -> None:
-    lay_out(tmp_path, {"main.py": "from fastapi import FastAPI\napp = FastAPI()"})
-    with pytest.raises(ApplicationError, match=r"main\.py makes a FastAPI application, which is ASGI"):
-        discover(tmp_path)
-
-
 def test_wsgi_goes_before_asgi_beside_it(tmp_path: Path) -> None:
     lay_out(
         tmp_path,
@@ -129,6 +196,7 @@ def test_wsgi_goes_before_asgi_beside_it(tmp_path: Path) -> None:
 
 def test_variables_of_frameworks_are_believed(tmp_path: Path) -> None:
     assert discover(tmp_path, {"FLASK_APP": "hello:web"}) == Discovery("hello:web", "Flask", "FLASK_APP")
+    assert discover(tmp_path, {"QUART_APP": "hello:web"}) == Discovery("hello:web", "Quart", "QUART_APP", "asgi")
     found = discover(tmp_path, {"DJANGO_SETTINGS_MODULE": "a.settings"})
     assert found is not None
     assert (found.target, found.framework) == ("django.core.wsgi:get_wsgi_application()", "Django")

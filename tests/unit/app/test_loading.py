@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from hostler.app import load_application
+from hostler.app import Choice, load_application
+from hostler.contracts import WsgiApplication
 from hostler.errors import ApplicationError
 
 GOOD = """
@@ -39,7 +41,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def serve(target: str) -> bytes:
-    return b"".join(load_application(target)({}, lambda *_: None))
+    loaded = load_application(target)
+    assert loaded.interface == "wsgi"
+    return b"".join(cast("WsgiApplication", loaded.application)({}, lambda *_: None))
 
 
 def explain(target: str) -> ApplicationError:
@@ -122,21 +126,44 @@ def test_class_and_callable_object_are_applications(write: Write) -> None:
         ("good1:ap", '"good1:ap": module "good1" has no "ap"; did you mean "app"?'),
         ("good1:zzz", '"good1:zzz": module "good1" has no "zzz"; it has "app"'),
         ("good1:app.x", '"good1:app.x": "app" has no "x"; name the object that is the application'),
-        ("good1:number", '"good1:number": that is an object of type int, not a WSGI application (a callable)'),
-        ("good1:nothing", '"good1:nothing": that is None, not a WSGI application (a callable)'),
-        ("good1:sys", '"good1:sys": that is the module "sys", not a WSGI application (a callable)'),
+        ("good1:number", '"good1:number": that is an object of type int, not an application (a callable)'),
+        ("good1:nothing", '"good1:nothing": that is None, not an application (a callable)'),
+        ("good1:sys", '"good1:sys": that is the module "sys", not an application (a callable)'),
         (
             "good1:make",
             (
-                '"good1:make": that is the function make, which does not take two arguments; '
+                '"good1:make": that is the function make, which takes no arguments; '
                 'it looks like a factory; write "good1:make()"'
             ),
         ),
         (
             "good1:one",
             (
-                '"good1:one": that is the function one, which does not take two arguments; '
-                "a WSGI application takes two arguments, environ and start_response"
+                '"good1:one": that is the function one, which takes one argument; WSGI calls an application with '
+                "environ and start_response, ASGI with scope, receive and send; "
+                "if it is an ASGI 2 application, say --interface asgi2"
+            ),
+        ),
+        (
+            "good1:two",
+            (
+                '"good1:two": that is the function two, whose arguments fit no interface; WSGI calls an application '
+                "with environ and start_response, ASGI with scope, receive and send"
+            ),
+        ),
+        (
+            "good1:amake",
+            (
+                '"good1:amake": that is the function amake, a coroutine function without arguments; '
+                "a factory must be an ordinary function"
+            ),
+        ),
+        (
+            "good1:any",
+            (
+                '"good1:any": that is the function any, which does not tell how it is called; '
+                "say so with --interface asgi, asgi2 or wsgi, "
+                "or wrap it in a function with the arguments of one of them"
             ),
         ),
         ("good1:make(1)", '"good1:make(1)": the factory cannot be called like this: too many positional arguments'),
@@ -144,7 +171,7 @@ def test_class_and_callable_object_are_applications(write: Write) -> None:
             "good1:number()",
             '"good1:number()": that is an object of type int, which cannot be called; leave out the parentheses',
         ),
-        ("good1:make_none()", '"good1:make_none()": the factory gave None, not a WSGI application (a callable)'),
+        ("good1:make_none()", '"good1:make_none()": the factory gave None, not an application (a callable)'),
         (
             "good1.part",
             '"good1.part": good1 has no module "part": good1 is a single file; name what is in it as "good1:part"',
@@ -163,7 +190,8 @@ def test_reason_is_told_with_a_remedy(write: Write, target: str, expected: str |
     write(
         "good1.py",
         GOOD
-        + "import sys\nnumber = 3\nnothing = None\ndef make(): return app\ndef make_none(): pass\ndef one(x): pass\n",
+        + "import sys\nnumber = 3\nnothing = None\ndef make(): return app\ndef make_none(): pass\ndef one(x): pass\n"
+        "def two(a, b, c, d): pass\nasync def amake(): pass\ndef any(*args): pass\n",
     )
     write("pack1/__init__.py", "")
     write("pack1/views.py", GOOD)
@@ -175,12 +203,34 @@ def test_reason_is_told_with_a_remedy(write: Write, target: str, expected: str |
 
 
 @pytest.mark.parametrize(
-    "source",
-    ["async def app(scope, receive, send): pass", "class A:\n  async def __call__(self, a, b, c): 0\napp = A()"],
+    "source,interface",
+    [
+        ("async def app(scope, receive, send): pass", "asgi"),
+        ("class A:\n  async def __call__(self, a, b, c): 0\napp = A()", "asgi"),
+        ("class app:\n  def __init__(self, scope): 0\n  async def __call__(self, a, b): 0", "asgi"),
+        (GOOD, "wsgi"),
+    ],
 )
-def test_asgi_application_is_told_to_go_elsewhere(write: Write, source: str) -> None:
-    write("asgi1.py", source)
-    assert "is an ASGI application, but this release serves WSGI only" in str(explain("asgi1:app"))
+def test_interface_is_found_out(write: Write, source: str, interface: str) -> None:
+    write("face1.py", source)
+    assert load_application("face1:app").interface == interface
+
+
+@pytest.mark.parametrize("choice,interface", [("asgi", "asgi"), ("asgi2", "asgi"), ("wsgi", "wsgi")])
+def test_interface_that_was_asked_for_is_taken(write: Write, choice: Choice, interface: str) -> None:
+    write("face2.py", "def app(*args): return 'called'")
+    assert load_application("face2:app", choice).interface == interface
+
+
+def test_interface_that_was_asked_for_must_be_possible(write: Write) -> None:
+    write("face3.py", "def app(one, two): pass")
+    with pytest.raises(ApplicationError) as caught:
+        load_application("face3:app", "asgi")
+    assert str(caught.value) == (
+        '"face3:app": that is the function app, which cannot be called with the 3 arguments of --interface asgi'
+    )
+    with pytest.raises(ApplicationError, match="with the one argument of --interface asgi2"):
+        load_application("face3:app", "asgi2")
 
 
 def test_missing_module_and_missing_import_are_told_apart(write: Write) -> None:

@@ -21,7 +21,12 @@ def probe(directory: Path, source: str, *, timeout: float = 30.0, extra: Mapping
 
 
 def test_application_is_described(tmp_path: Path) -> None:
-    assert probe(tmp_path, GOOD) == Report(kind="probed.app", versions={})
+    assert probe(tmp_path, GOOD) == Report(kind="probed.app", versions={}, interface="wsgi")
+
+
+def test_application_of_asgi_2_is_described_as_itself(tmp_path: Path) -> None:
+    source = "class app:\n    def __init__(self, scope): 0\n    async def __call__(self, receive, send): 0\n"
+    assert probe(tmp_path, source) == Report(kind="probed.app", versions={}, interface="asgi")
 
 
 def test_prints_and_threads_of_the_application_do_not_matter(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -118,8 +118,21 @@ def test_check_tells_what_it_found(project: Path, capsys: Output) -> None:
     assert main(["check", "--env", "live"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"configuration  fine ({project}/hostler.toml, overlay live)",
-        "application    fine (app:app: app.app, recognised by app.py)",
+        "application    fine (app:app: app.app, WSGI, recognised by app.py)",
     ]
+
+
+def test_check_names_interfaces_mounts_and_the_loop(project: Path, capsys: Output) -> None:
+    (project / "app.py").write_text(GOOD + "async def live(scope, receive, send): pass\n", encoding="utf-8")
+    assert main(["check", "app:app", "--app-mounts", "/live=app:live", "--loop", "asyncio"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "configuration  fine (no file, defaults)",
+        "application    fine (app:app: app.app, WSGI)",
+        "mount          fine (/live is app:live: app.live, ASGI)",
+        "event loop     fine (asyncio)",
+    ]
+    assert main(["check", "app:live", "--interface", "asgi2"]) == 3
+    assert "cannot be called with the one argument of --interface asgi2" in capsys.readouterr().err
 
 
 def test_check_shows_the_traceback_of_the_application(project: Path, capsys: Output) -> None:

@@ -65,3 +65,13 @@ def test_framework_of_a_recognised_application_is_known(project: Path) -> None:
     (project / "app.py").write_text("from flask import Flask\napp = Flask('x')\n", encoding="utf-8")
     assert prepare(parse_arguments("run", [])).framework == "Flask"
     assert prepare(parse_arguments("run", ["app:app"])).framework == ""
+
+
+def test_choice_between_interfaces_is_explained(project: Path) -> None:
+    (project / "manage.py").write_text("import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'\n")
+    (project / "shop").mkdir()
+    for name in ("settings.py", "wsgi.py", "asgi.py"):
+        (project / "shop" / name).write_text("")
+    prepared = prepare(parse_arguments("run", []))
+    assert prepared.framework == "Django, WSGI; for ASGI name shop.asgi:application"
+    assert prepared.loaded.config.app.target == "shop.wsgi:application"

@@ -121,7 +121,7 @@ def test_named_file_is_read_in_place_of_the_usual_one(tmp_path: Path, write: Wri
         ("[workers]\n\nbind = 4\n", "hostler.toml:3: unknown option workers.bind; did you mean server.bind?"),
         ("[workers]\nmax-requests = 4\n", "hostler.toml:2: unknown option workers.max-requests; did you mean workers.max_requests?"),
         ("[wrokers]\ncount = 4\n", "hostler.toml:1: unknown section [wrokers]; did you mean [workers]?"),
-        ("[zzz]\n", "hostler.toml:1: unknown section [zzz]; the sections are app, server, workers, http, limits, trust, log, dev and env.NAME"),
+        ("[zzz]\n", "hostler.toml:1: unknown section [zzz]; the sections are app, server, workers, http, limits, websocket, trust, log, dev and env.NAME"),
         ("\nbind = 'x'\n", "hostler.toml:2: unknown option bind outside any section; did you mean server.bind?"),
         ("access-log = '-'", "hostler.toml:1: unknown option access-log outside any section; did you mean log.access?"),
         ("'workers.count' = 3", "hostler.toml:1: unknown option workers.count: its name must not be quoted"),
@@ -223,12 +223,56 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path, write: Write) -> 
             "[app]\nscript_name = 'shop/'\n",
             'hostler.toml:2: app.script_name is "shop/"; it must be empty, or begin with "/" and not end with it',
         ),
+        ('[app.mounts]\n"/" = "x"\n', 'hostler.toml:1: app.mounts has "/", which is the root; that is app.target'),
+        (
+            '[app.mounts]\n"admin" = "x"\n',
+            'hostler.toml:1: app.mounts has "admin", which must begin with "/" and not end with it',
+        ),
+        (
+            '[app.mounts]\n"/admin/" = "x"\n',
+            'hostler.toml:1: app.mounts has "/admin/", which must begin with "/" and not end with it',
+        ),
+        (
+            '[app.mounts]\n"/a?b" = "x"\n',
+            'hostler.toml:1: app.mounts has "/a?b", which has "?", which no path has',
+        ),
+        (
+            '[app.mounts]\n"/a//b" = "x"\n',
+            (
+                'hostler.toml:1: app.mounts has "/a//b", which has a segment that is empty or a dot; '
+                "paths of requests have none"
+            ),
+        ),
+        (
+            '[app.mounts]\n"/../b" = "x"\n',
+            (
+                'hostler.toml:1: app.mounts has "/../b", which has a segment that is empty or a dot; '
+                "paths of requests have none"
+            ),
+        ),
+        (
+            "[workers]\nloop = 'uvlop'\n",
+            (
+                'hostler.toml:2: workers.loop is "uvlop"; it must be "auto", "asyncio", "uvloop" '
+                'or the name of a factory as "module:attr"'
+            ),
+        ),
         ("[server]\nheader = 'ü'\n", 'hostler.toml:2: server.header is "ü"; it must be visible ASCII'),
     ],
 )
 def test_values_that_do_not_go_together_are_told(tmp_path: Path, write: Write, text: str, expected: str) -> None:
     write(text)
     assert explain(tmp_path) == [expected]
+
+
+def test_mounts_and_loop_are_read_in_each_spelling(tmp_path: Path, write: Write) -> None:
+    write('[app.mounts]\n"/admin" = "legacy.wsgi:application"\n"/a/b" = "x:make(debug=True)"\n')
+    config = load_config(Sources(tmp_path)).config
+    assert dict(config.app.mounts) == {"/admin": "legacy.wsgi:application", "/a/b": "x:make(debug=True)"}
+    variables = {"HOSTLER_APP_MOUNTS": "/one=x:y, /two=z", "HOSTLER_WORKERS_LOOP": "own.loops:new"}
+    config = load_config(Sources(tmp_path, environ=variables)).config
+    assert dict(config.app.mounts) == {"/one": "x:y", "/two": "z"}
+    assert config.workers.loop == "own.loops:new"
 
 
 def test_address_that_cannot_be_is_told_with_its_place(tmp_path: Path, write: Write) -> None:

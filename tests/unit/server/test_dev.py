@@ -6,22 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from hostler.config import Config
 from hostler.contracts import WsgiApplication
 from hostler.errors import ApplicationError
-from hostler.server.dev import (
-    FailurePage,
-    RequestLog,
-    adapt_config,
-    adapt_explicit,
-    load_for_development,
-    render_failure,
-    restrict_to_loopback,
-)
+from hostler.server.dev import adapt_config, adapt_explicit, load_for_development, restrict_to_loopback
+from hostler.server.dev_failure import FailurePage, render_failure
+from hostler.server.dev_log import LineWriter, RequestLog
 from hostler.server.dev_page import TOKEN_HEADER, render_page
 
 
@@ -68,6 +62,12 @@ class Collector:
         return "write"
 
 
+def show(target: str) -> tuple[Collector, str]:
+    loaded = load_for_development(target)
+    assert loaded.interface == "wsgi"
+    return call(cast("WsgiApplication", loaded.application))
+
+
 def call(application: WsgiApplication, method: str = "GET") -> tuple[Collector, str]:
     collector = Collector()
     environ = {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": "/x", "QUERY_STRING": ""}
@@ -84,9 +84,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_application_that_cannot_be_loaded_is_shown_escaped_with_its_source(project: Path) -> None:
     (project / "devbad1.py").write_text("x = '<b>'\nraise ValueError('<script>' + x)\n", encoding="utf-8")
-    application = load_for_development("devbad1:app")
-    assert isinstance(application, FailurePage)
-    answer, page = call(application)
+    answer, page = show("devbad1:app")
     assert answer.status == "500 Internal Server Error"
     assert answer.headers["Content-Length"] == str(len(page.encode()))
     assert "ValueError: &lt;script&gt;&lt;b&gt;" in page
@@ -100,7 +98,7 @@ def test_failure_page_reloads_when_another_token_answers(project: Path) -> None:
     tokens = set()
     for text in ("1/0", "1/0 # again", "[][0]"):
         (project / "devbad2.py").write_text(text, encoding="utf-8")
-        answer, page = call(load_for_development("devbad2.py"))
+        answer, page = show("devbad2.py")
         token = answer.headers[TOKEN_HEADER]
         assert f'"{token}")location.reload()' in page
         tokens.add(token)
@@ -115,13 +113,13 @@ def test_failure_page_has_no_body_for_head() -> None:
 
 def test_syntax_error_is_shown_where_it_is(project: Path) -> None:
     (project / "devbad3.py").write_text("a = 1\nb = (\n", encoding="utf-8")
-    _, page = call(load_for_development("devbad3:app"))
+    _, page = show("devbad3:app")
     assert "devbad3.py:2" in page
     assert "<b>    2  b = (" in page
 
 
 def test_missing_module_has_a_page_without_traceback(project: Path) -> None:
-    _, page = call(load_for_development("no_such_module_here:app"))
+    _, page = show("no_such_module_here:app")
     assert "there is no module &quot;no_such_module_here&quot;" in page
     assert "<section>" not in page
 
@@ -185,7 +183,7 @@ def log_request(path: str, query: str = "", status: str = "200 OK", *, is_colour
         return []
 
     environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/app", "PATH_INFO": path, "QUERY_STRING": query}
-    RequestLog(application, Steps(), lines.append, is_coloured=is_coloured)(environ, Collector())
+    RequestLog(application, LineWriter(Steps(), lines.append, is_coloured))(environ, Collector())
     (line,) = lines
     return line
 
@@ -213,7 +211,9 @@ def test_application_that_fails_after_starting_its_response_is_a_500() -> None:
         raise RuntimeError("the shop is closed")
 
     with pytest.raises(RuntimeError, match="closed"):
-        RequestLog(application, Steps(), lines.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector())
+        RequestLog(application, LineWriter(Steps(), lines.append))(
+            {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector()
+        )
     assert [line.split()[:2] for line in lines] == [["GET", "500"]]
 
 
@@ -224,7 +224,9 @@ def test_response_that_starts_while_its_result_is_iterated_is_a_line() -> None:
         start_response("201 Created", [])
         yield b"x"
 
-    result = RequestLog(application, Steps(), lines.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector())
+    result = RequestLog(application, LineWriter(Steps(), lines.append))(
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, Collector()
+    )
     assert lines == []
     assert list(result) == [b"x"]
     assert [line.split()[:2] for line in lines] == [["GET", "201"]]
@@ -232,7 +234,7 @@ def test_response_that_starts_while_its_result_is_iterated_is_a_line() -> None:
 
 def test_result_of_the_application_passes_untouched() -> None:
     result = iter([b"x"])
-    wrapped = RequestLog(lambda _environ, _start: result, Steps(), lambda _line: None)
+    wrapped = RequestLog(lambda _environ, _start: result, LineWriter(Steps(), lambda _line: None))
     assert wrapped({}, Collector()) is result
 
 
@@ -247,5 +249,5 @@ def test_exc_info_reaches_the_server() -> None:
         assert start("500 X", [], ("type", "value", "trace")) == "write"
         return []
 
-    RequestLog(application, Steps(), lambda _line: None)({}, start_response)
+    RequestLog(application, LineWriter(Steps(), lambda _line: None))({}, start_response)
     assert received == [("500 X", [], ("type", "value", "trace"))]

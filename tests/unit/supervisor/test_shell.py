@@ -34,6 +34,9 @@ class FakeHost:
         self.calls.append("prepare")
         raise ConfigurationError("hostler.toml: there is no option 'treads'")
 
+    def note_service(self, serves: str) -> None:
+        self.calls.append(f"serves {serves}")
+
     def announce(self) -> None:
         self.calls.append("announce")
         self._when_ready()
@@ -109,6 +112,17 @@ def test_it_ends_when_asked(signals: SignalQueue, number: signal.Signals) -> Non
     host = FakeHost(own_signal(number))
     assert supervise(signals, host, serve) == Finish(0)
     assert host.calls == ["announce", "stop listening"]
+
+
+def test_host_hears_how_a_child_serves_before_it_announces(signals: SignalQueue) -> None:
+    def serve_saying(context: ChildContext) -> int:
+        send_message(context.status_fd, {"event": "ready", "serves": "ASGI on uvloop"})
+        select.select([context.lifeline_fd], [], [])
+        return 0
+
+    host = FakeHost(own_signal(signal.SIGTERM))
+    assert supervise(signals, host, serve_saying) == Finish(0)
+    assert host.calls[:2] == ["serves ASGI on uvloop", "announce"]
 
 
 def test_last_words_of_a_child_are_read_before_its_end(signals: SignalQueue) -> None:

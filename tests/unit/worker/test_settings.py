@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Literal
 
 import pytest
 
 from hostler.config import Config
 from hostler.contracts import EngineSettings
-from hostler.worker.settings import build_engine_settings, drain_time
+from hostler.worker.settings import build_engine_settings, drain_time, shutdown_time
 
 
-def build(config: Config, jitter: int = 0) -> EngineSettings:
+def build(config: Config, jitter: int = 0, *, is_asgi: bool = False, is_development: bool = False) -> EngineSettings:
     return build_engine_settings(
-        config, signal_fd=5, lifeline_fd=6, random_integer=lambda limit: min(jitter, limit), is_only_process=True
+        config,
+        signal_fd=5,
+        lifeline_fd=6,
+        random_integer=lambda limit: min(jitter, limit),
+        is_asgi=is_asgi,
+        is_development=is_development,
     )
 
 
@@ -44,6 +50,34 @@ def test_no_limit_stays_no_limit_with_jitter() -> None:
     assert build(config, 7).max_requests == 0
 
 
+@pytest.mark.parametrize(
+    "choice,is_asgi,streams",
+    [
+        ("auto", False, False),
+        ("auto", True, True),
+        ("buffer", True, False),
+        ("stream", False, True),
+    ],
+)
+def test_request_bodies_are_streamed_where_waiting_takes_no_thread(
+    choice: Literal["auto", "buffer", "stream"], is_asgi: bool, streams: bool
+) -> None:
+    config = Config()
+    config = replace(config, http=replace(config.http, request_body=choice))
+    assert build(config, is_asgi=is_asgi).stream_request_body == streams
+
+
+def test_insides_are_shown_in_development_only() -> None:
+    assert not build(Config()).debug_extension
+    assert build(Config(), is_development=True).debug_extension
+
+
+def test_only_process_is_no_multiprocess() -> None:
+    config = Config()
+    assert build(replace(config, workers=replace(config.workers, count="auto"))).multiprocess
+
+
 @pytest.mark.parametrize("graceful,drain", [(30, 29), (1, 0.9), (0, 0)])
 def test_engine_gives_up_before_the_supervisor_kills(graceful: float, drain: float) -> None:
     assert drain_time(graceful) == pytest.approx(drain)
+    assert drain_time(graceful) <= shutdown_time(graceful) <= graceful

@@ -50,7 +50,7 @@ pub use date::DateCache;
 pub use framing::Framing;
 pub use head::{Field, Head, MAX_EMPTY_LINES, MAX_METHOD, Progress, Scanned, parse_head};
 pub use limits::Limits;
-pub use refusal::{Refusal, reason_phrase};
+pub use refusal::{Refusal, phrase_of, reason_phrase};
 pub use response::{
     BodyFraming, CHUNK_END, FieldError, FieldFault, FieldKind, LAST_CHUNK, ResponseFields,
     ResponsePlan, check_field, check_status, finish_head, plan_response, write_chunk_header,

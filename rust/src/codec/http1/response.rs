@@ -375,10 +375,13 @@ pub fn write_chunk_header(out: &mut Vec<u8>, size: usize) {
     out.extend_from_slice(&line[first..]);
 }
 
-/// Appends [`LAST_CHUNK`].
+/// Appends the end of a chunked body: [`LAST_CHUNK`], with `trailers` in it, which are whole field lines (RFC 9112 7.1.2).
 #[inline]
-pub fn write_last_chunk(out: &mut Vec<u8>) {
-    out.extend_from_slice(LAST_CHUNK);
+pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
+    let (size_line, end) = LAST_CHUNK.split_at(3);
+    out.extend_from_slice(size_line);
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(end);
 }
 
 /// Appends a whole answer to a refused request; the connection closes after it. `is_head` leaves the body out (RFC
@@ -397,6 +400,13 @@ pub fn write_refusal(
     out.extend_from_slice(reason_phrase(refusal.status).as_bytes());
     out.extend_from_slice(b"\r\n");
     write_field(out, b"Content-Type", b"text/plain; charset=utf-8");
+    match refusal.status {
+        // RFC 6455 4.4: the version that would have been understood. Nothing else is refused with this status.
+        426 => write_field(out, b"Sec-WebSocket-Version", b"13"),
+        // RFC 9110 10.2.3. Overload passes quickly, or lasts; a second is short enough for the one.
+        503 => write_field(out, b"Retry-After", b"1"),
+        _ => {}
+    }
     let plan = ResponsePlan {
         body: BodyFraming::Length(refusal.body_length()),
         keep_alive: false,

@@ -3,10 +3,6 @@
 //! The template has every key that each environ has, so that filling in a copy replaces values and never makes the
 //! dictionary grow. Keys are made once per spelling of a header's name and kept.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::net::IpAddr;
-
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -15,64 +11,32 @@ use crate::codec::http1::path::decode_path;
 use crate::codec::http1::{Framing, Refusal, Version};
 use crate::conn::{Body, Request};
 use crate::net::{Listener, ListenerKind};
-use crate::trust::{Scheme, is_hidden};
+use crate::trust::Scheme;
 
 use super::{BodyInput, FileWrapper, StartResponse};
+use crate::python::fields::{Addresses, Names, Underscores};
+use crate::python::mounts::{Mount, Mounts};
 use crate::python::settings::EngineSettings;
+use crate::python::values::{latin1, method};
 
-/// Spellings of header names that are kept. Real clients have some dozens; the bound is for those who make up names.
-const MAX_NAMES: usize = 1_024;
-/// Client addresses that are kept as strings. Arbitrary.
-const MAX_ADDRESSES: usize = 4_096;
+/// No application is mounted at or above the path.
+pub(in crate::python) const NOT_FOUND: Refusal =
+    Refusal::new(404, "Nothing is mounted at this path.");
 
-const UNDERSCORE: Refusal = Refusal::bad_request("A header field's name contains an underscore.");
-
-/// What to do with headers that have an underscore in their name: they collide with those that have a hyphen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Underscores {
-    Drop,
-    Refuse,
-    Allow,
-}
-
-/// What becomes of a header field.
+/// The key of a header in the environ.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts about a name, found out once"
-)]
-struct Name {
-    key: Py<PyString>,
-    has_underscore: bool,
-    hidden_from_trusted: bool,
-    hidden_from_others: bool,
+struct EnvironKey {
+    text: Py<PyString>,
     is_cookie: bool,
-}
-
-/// FNV-1a: short names, a bounded map, and no secret to keep.
-#[derive(Debug, Default)]
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }
 
 /// Makes environs.
 #[derive(Debug)]
 pub(in crate::python) struct EnvironBuilder {
     templates: Vec<Py<PyDict>>,
-    names: HashMap<Vec<u8>, Name, BuildHasherDefault<Fnv>>,
-    addresses: HashMap<IpAddr, Py<PyString>>,
+    names: Names<EnvironKey>,
+    addresses: Addresses,
     underscores: Underscores,
-    script_name: Vec<u8>,
     path: Vec<u8>,
 }
 
@@ -90,18 +54,9 @@ impl EnvironBuilder {
             .collect::<PyResult<_>>()?;
         Ok(Self {
             templates,
-            names: HashMap::default(),
-            addresses: HashMap::new(),
-            underscores: match settings.underscore_headers.as_str() {
-                "refuse" => Underscores::Refuse,
-                "allow" => Underscores::Allow,
-                _ => Underscores::Drop,
-            },
-            script_name: settings
-                .script_name
-                .trim_end_matches('/')
-                .as_bytes()
-                .to_vec(),
+            names: Names::new(),
+            addresses: Addresses::default(),
+            underscores: Underscores::from_setting(&settings.underscore_headers),
             path: Vec::new(),
         })
     }
@@ -110,16 +65,18 @@ impl EnvironBuilder {
     ///
     /// # Errors
     /// `Err` of the outer result is an error of Python's (out of memory); of the inner one, a request to be refused.
-    pub(super) fn build<'py>(
+    pub(super) fn build<'py, 'mounts>(
         &mut self,
         py: Python<'py>,
+        mounts: &'mounts Mounts,
         request: &mut Request,
         start_response: &Bound<'py, StartResponse>,
-    ) -> PyResult<Result<Bound<'py, PyDict>, Refusal>> {
+    ) -> PyResult<Result<(Bound<'py, PyDict>, &'mounts Mount), Refusal>> {
         let environ = self.templates[request.listener].bind(py).copy()?;
-        if let Err(refusal) = self.set_path(py, &environ, request)? {
-            return Ok(Err(refusal));
-        }
+        let mount = match self.set_path(py, mounts, &environ, request)? {
+            Ok(mount) => mount,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, request.method()))?;
         let query = request.head.query;
         if !query.is_empty() {
@@ -148,18 +105,19 @@ impl EnvironBuilder {
             )?;
         }
         if request.forwarded.is_some() {
-            self.set_forwarded(py, &environ, request)?;
+            self.set_forwarded(py, &environ, request, mount)?;
         }
         self.set_body(py, &environ, request, start_response)?;
-        Ok(Ok(environ))
+        Ok(Ok((environ, mount)))
     }
 
-    fn set_path(
+    fn set_path<'mounts>(
         &mut self,
         py: Python<'_>,
+        mounts: &'mounts Mounts,
         environ: &Bound<'_, PyDict>,
         request: &Request,
-    ) -> PyResult<Result<(), Refusal>> {
+    ) -> PyResult<Result<&'mounts Mount, Refusal>> {
         let encoded = request.head.path.of(&request.bytes);
         let mut path = encoded;
         if memchr::memchr(b'%', encoded).is_some() {
@@ -169,21 +127,14 @@ impl EnvironBuilder {
             }
             path = &self.path;
         }
-        if let Some(rest) = self.below_script_name(path) {
-            path = rest;
-            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &self.script_name))?;
+        let Some(place) = mounts.find(path) else {
+            return Ok(Err(NOT_FOUND));
+        };
+        if place.root > 0 {
+            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &path[..place.root]))?;
         }
-        environ.set_item(intern!(py, "PATH_INFO"), latin1(py, path))?;
-        Ok(Ok(()))
-    }
-
-    /// What follows the configured mount point, if the path is below it.
-    fn below_script_name<'path>(&self, path: &'path [u8]) -> Option<&'path [u8]> {
-        if self.script_name.is_empty() {
-            return None;
-        }
-        let rest = path.strip_prefix(self.script_name.as_slice())?;
-        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+        environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &path[place.root..]))?;
+        Ok(Ok(place.mount))
     }
 
     fn set_client(
@@ -193,7 +144,7 @@ impl EnvironBuilder {
         request: &Request,
     ) -> PyResult<()> {
         if let crate::net::Peer::Tcp(address) = request.peer {
-            let text = self.address(py, address.ip());
+            let text = self.addresses.text(py, address.ip());
             environ.set_item(intern!(py, "REMOTE_ADDR"), text)?;
             let mut digits = itoa::Buffer::new();
             environ.set_item(
@@ -204,18 +155,6 @@ impl EnvironBuilder {
         Ok(())
     }
 
-    fn address(&mut self, py: Python<'_>, address: IpAddr) -> Py<PyString> {
-        if let Some(text) = self.addresses.get(&address) {
-            return text.clone_ref(py);
-        }
-        let text = PyString::new(py, &address.to_string()).unbind();
-        if self.addresses.len() >= MAX_ADDRESSES {
-            self.addresses.clear();
-        }
-        self.addresses.insert(address, text.clone_ref(py));
-        text
-    }
-
     fn set_fields(
         &mut self,
         py: Python<'_>,
@@ -224,31 +163,16 @@ impl EnvironBuilder {
     ) -> PyResult<Result<(), Refusal>> {
         for field in &request.head.fields {
             let raw = field.name.of(&request.bytes);
-            if !self.names.contains_key(raw) {
-                if self.names.len() >= MAX_NAMES {
-                    self.names.clear();
-                }
-                self.names.insert(raw.to_vec(), Name::new(py, raw));
-            }
-            let Some(name) = self.names.get(raw) else {
+            let Some(name) = self.names.find(raw, || EnvironKey::new(py, raw)) else {
                 continue;
             };
-            if name.has_underscore {
-                match self.underscores {
-                    Underscores::Drop => continue,
-                    Underscores::Refuse => return Ok(Err(UNDERSCORE)),
-                    Underscores::Allow => {}
-                }
-            }
-            if if request.trusted {
-                name.hidden_from_trusted
-            } else {
-                name.hidden_from_others
-            } {
-                continue;
+            match name.admit(request.trusted, self.underscores) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(refusal) => return Ok(Err(refusal)),
             }
             let value = latin1(py, field.value.of(&request.bytes));
-            add_field(environ, name, value)?;
+            add_field(environ, &name.key, value)?;
         }
         Ok(Ok(()))
     }
@@ -258,12 +182,16 @@ impl EnvironBuilder {
         py: Python<'_>,
         environ: &Bound<'_, PyDict>,
         request: &Request,
+        mount: &Mount,
     ) -> PyResult<()> {
         let Some(told) = &request.forwarded else {
             return Ok(());
         };
         if let Some(client) = &told.client {
-            environ.set_item(intern!(py, "REMOTE_ADDR"), self.address(py, client.address))?;
+            environ.set_item(
+                intern!(py, "REMOTE_ADDR"),
+                self.addresses.text(py, client.address),
+            )?;
             let port = client.port.map(|port| port.to_string()).unwrap_or_default();
             environ.set_item(intern!(py, "REMOTE_PORT"), port)?;
         }
@@ -282,7 +210,9 @@ impl EnvironBuilder {
             environ.set_item(intern!(py, "SERVER_PORT"), port.to_string())?;
         }
         if let Some(prefix) = told.prefix() {
-            environ.set_item(intern!(py, "SCRIPT_NAME"), prefix.trim_end_matches('/'))?;
+            let mut root = prefix.trim_end_matches('/').as_bytes().to_vec();
+            root.extend_from_slice(&mount.prefix);
+            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &root))?;
         }
         Ok(())
     }
@@ -326,7 +256,7 @@ impl EnvironBuilder {
     }
 }
 
-impl Name {
+impl EnvironKey {
     fn new(py: Python<'_>, raw: &[u8]) -> Self {
         let upper: String = raw
             .iter()
@@ -343,55 +273,26 @@ impl Name {
             "CONTENT_TYPE" | "CONTENT_LENGTH" => upper.clone(),
             _ => format!("HTTP_{upper}"),
         };
-        let has_underscore = raw.contains(&b'_');
-        // What describes the body is never another spelling's to say, not even where underscores are allowed.
-        let forged = has_underscore
-            && matches!(
-                key.as_str(),
-                "CONTENT_LENGTH" | "CONTENT_TYPE" | "HTTP_TRANSFER_ENCODING"
-            );
         Self {
-            key: PyString::intern(py, &key).unbind(),
-            has_underscore,
-            hidden_from_trusted: forged || is_hidden(raw, true),
-            hidden_from_others: forged || is_hidden(raw, false),
+            text: PyString::intern(py, &key).unbind(),
             is_cookie: upper == "COOKIE",
         }
     }
 }
 
 /// Sets a header's value; repeated headers are one list (RFC 9110 5.3), and repeated cookies one cookie string (RFC 6265 5.4).
-fn add_field(environ: &Bound<'_, PyDict>, name: &Name, value: Bound<'_, PyString>) -> PyResult<()> {
-    let key = name.key.bind(environ.py());
+fn add_field(
+    environ: &Bound<'_, PyDict>,
+    name: &EnvironKey,
+    value: Bound<'_, PyString>,
+) -> PyResult<()> {
+    let key = name.text.bind(environ.py());
     if let Some(former) = environ.get_item(key)? {
         let separator = if name.is_cookie { "; " } else { "," };
         let joined = format!("{}{separator}{}", former.str()?.to_str()?, value.to_str()?);
         return environ.set_item(key, joined);
     }
     environ.set_item(key, value)
-}
-
-/// Bytes as a native string (PEP 3333 "Unicode Issues"): each byte is the character of the same number.
-pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    if bytes.is_ascii() {
-        // SAFETY: ASCII is valid UTF-8.
-        return PyString::new(py, unsafe { std::str::from_utf8_unchecked(bytes) });
-    }
-    let text: String = bytes.iter().map(|byte| *byte as char).collect();
-    PyString::new(py, &text)
-}
-
-fn method<'py>(py: Python<'py>, method: &[u8]) -> Bound<'py, PyString> {
-    match method {
-        b"GET" => intern!(py, "GET").clone(),
-        b"POST" => intern!(py, "POST").clone(),
-        b"HEAD" => intern!(py, "HEAD").clone(),
-        b"PUT" => intern!(py, "PUT").clone(),
-        b"DELETE" => intern!(py, "DELETE").clone(),
-        b"PATCH" => intern!(py, "PATCH").clone(),
-        b"OPTIONS" => intern!(py, "OPTIONS").clone(),
-        other => latin1(py, other),
-    }
 }
 
 fn template<'py>(

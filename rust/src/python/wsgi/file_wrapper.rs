@@ -6,18 +6,13 @@ use std::os::fd::{BorrowedFd, RawFd};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::python::response::FilePart;
+
 /// An iterable over a file-like object, which the server sends from the file itself if there is one.
 #[pyclass(frozen, module = "hostler._engine")]
 pub struct FileWrapper {
     filelike: Py<PyAny>,
     block_size: usize,
-}
-
-/// A regular file and the part of it that is to be sent.
-pub(super) struct FilePart {
-    pub(super) file: File,
-    pub(super) offset: u64,
-    pub(super) length: u64,
 }
 
 #[pymethods]

@@ -1,22 +1,22 @@
 //! One call of the application, from the request to the end of its response.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use crate::codec::http1::Refusal;
 use crate::conn::Request;
+use crate::python::report::{About, described, log_failure, warn};
+use crate::python::response::error_page;
 use crate::python::shared::{Ending, Handle, Shared};
-use crate::worker::Worker;
+use crate::python::values::type_name;
+use crate::worker::{Command, Worker};
 
 use super::exchange::{Exchange, wait_for_client};
 use super::{FileWrapper, StartResponse};
-
-/// Levels of Python's `logging`.
-const WARNING: u8 = 30;
-const ERROR: u8 = 40;
 
 /// Calls the application for `request` and passes its response on.
 ///
@@ -31,10 +31,10 @@ pub(in crate::python) fn serve<'crew>(
     let mut engine = engine;
     let prepared = prepare(py, shared, &mut request);
     let ending = match prepared {
-        Ok(Ok((environ, start_response))) => {
+        Ok(Ok(prepared)) => {
             shared.crew.begin_call(engine);
             shared.serve_mailbox();
-            let ending = call(py, shared, &environ, &start_response, &mut request);
+            let ending = call(py, shared, &prepared, &mut request);
             let Some(retaken) = shared.crew.try_engine() else {
                 ending.leave(request, &shared.mailbox);
                 // Whoever held the engine may have let go of it before it saw the letters.
@@ -57,32 +57,37 @@ pub(in crate::python) fn serve<'crew>(
     Some(engine)
 }
 
-type Prepared<'py> = (Bound<'py, PyDict>, Bound<'py, StartResponse>);
+/// What one call needs.
+struct Prepared<'py> {
+    application: Bound<'py, PyAny>,
+    environ: Bound<'py, PyDict>,
+    start_response: Bound<'py, StartResponse>,
+}
 
 fn prepare<'py>(
     py: Python<'py>,
     shared: &Handle,
     request: &mut Request,
-) -> PyResult<Result<Prepared<'py>, crate::codec::http1::Refusal>> {
+) -> PyResult<Result<Prepared<'py>, Refusal>> {
     let start_response = Bound::new(py, StartResponse::new(Exchange::new(shared, request)))?;
     let mut builder = shared
         .environ
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    Ok(builder
-        .build(py, request, &start_response)?
-        .map(|environ| (environ, start_response)))
+    let built = builder.build(py, &shared.mounts, request, &start_response)?;
+    Ok(built.map(|(environ, mount)| Prepared {
+        application: mount.application.bind(py).clone(),
+        environ,
+        start_response,
+    }))
 }
 
-fn call(
-    py: Python<'_>,
-    shared: &Shared,
-    environ: &Bound<'_, PyDict>,
-    start_response: &Bound<'_, StartResponse>,
-    request: &mut Request,
-) -> Ending {
-    let called = shared.application.bind(py).call1((environ, start_response));
-    let start = start_response.get();
+fn call(py: Python<'_>, shared: &Shared, prepared: &Prepared<'_>, request: &mut Request) -> Ending {
+    let environ = &prepared.environ;
+    let called = prepared
+        .application
+        .call1((environ, &prepared.start_response));
+    let start = prepared.start_response.get();
     let ending = match called.and_then(|body| respond(py, shared, start, &body)) {
         Ok(ending) => ending,
         Err(error) => fail(py, shared, start, request, &error),
@@ -90,18 +95,11 @@ fn call(
     // From here on nothing that the application kept can reach the connection, which may be another request's soon.
     let fault = {
         let mut exchange = start.end(py);
-        request.status = exchange.status;
-        request.body_sent = exchange.body_sent;
-        request.response_head = std::mem::take(&mut exchange.response_head);
+        exchange.response.note(request);
         exchange.length_fault()
     };
     if let Some(fault) = fault {
-        log(
-            py,
-            shared,
-            WARNING,
-            &format!("{fault}: {}", described(request)),
-        );
+        warn(py, shared, &format!("{fault}: {}", described(request)));
     }
     for name in &shared.logged_environ {
         if let Ok(Some(value)) = environ.get_item(name) {
@@ -111,6 +109,84 @@ fn call(
         }
     }
     ending
+}
+
+/// A call that runs in a thread of its own while the event loop turns the engine.
+#[pyclass(frozen, module = "hostler._engine")]
+pub struct WsgiCall {
+    shared: Handle,
+    application: Py<PyAny>,
+    environ: Py<PyDict>,
+    start_response: Py<StartResponse>,
+    request: Mutex<Option<Box<Request>>>,
+}
+
+#[pymethods]
+impl WsgiCall {
+    fn __call__(&self, py: Python<'_>) {
+        let request = self
+            .request
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut request) = request else {
+            return;
+        };
+        let prepared = Prepared {
+            application: self.application.bind(py).clone(),
+            environ: self.environ.bind(py).clone(),
+            start_response: self.start_response.bind(py).clone(),
+        };
+        call(py, &self.shared, &prepared, &mut request).leave(request, &self.shared.mailbox);
+    }
+}
+
+/// Hands `request` to a thread of the control plane's, as the event loop must not wait for a call.
+pub(in crate::python) fn submit(py: Python<'_>, shared: &Handle, mut request: Box<Request>) {
+    let call = match prepare(py, shared, &mut request) {
+        Ok(Ok(prepared)) => WsgiCall {
+            shared: Arc::clone(shared),
+            application: prepared.application.unbind(),
+            environ: prepared.environ.unbind(),
+            start_response: prepared.start_response.unbind(),
+            request: Mutex::new(Some(request)),
+        },
+        Ok(Err(refusal)) => {
+            shared.mailbox.leave(Command::Refuse(request, refusal));
+            return;
+        }
+        Err(error) => {
+            error.write_unraisable(py, None);
+            shared.mailbox.leave(Command::Abort(request));
+            return;
+        }
+    };
+    let submitted = Bound::new(py, call).and_then(|call| {
+        let told = shared
+            .hooks
+            .bind(py)
+            .call_method1(intern!(py, "submit"), (&call,));
+        if told.is_err() {
+            // No thread will run it, so that the request is still there.
+            if let Some(request) = call
+                .get()
+                .request
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+            {
+                shared.mailbox.leave(Command::Abort(request));
+            }
+        }
+        told
+    });
+    if let Err(error) = submitted {
+        warn(
+            py,
+            shared,
+            &format!("cannot run a request in a thread: {error}"),
+        );
+    }
 }
 
 /// Passes the body on and closes it.
@@ -151,22 +227,22 @@ fn respond_all(
     length: usize,
     items: &Bound<'_, PyAny>,
 ) -> PyResult<Ending> {
-    if start.exchange()?.is_sent() {
+    if start.exchange()?.response.is_sent() {
         // write() was used before: what is returned comes after it.
         for item in items.try_iter()? {
-            start.exchange()?.piece(py, bytes_of(&item?)?)?;
+            start.exchange()?.piece(bytes_of(&item?)?)?;
         }
         return start.exchange()?.finish();
     }
     if length == 1 {
         let only = items.get_item(0)?;
-        return start.exchange()?.whole(py, bytes_of(&only)?);
+        return start.exchange()?.whole(bytes_of(&only)?);
     }
     let mut whole = Vec::new();
     for item in items.try_iter()? {
         whole.extend_from_slice(bytes_of(&item?)?.as_bytes());
     }
-    start.exchange()?.whole(py, &PyBytes::new(py, &whole))
+    start.exchange()?.whole(&PyBytes::new(py, &whole))
 }
 
 /// An iterable whose length nobody knows, or a file.
@@ -177,20 +253,20 @@ fn respond_some(
 ) -> PyResult<Ending> {
     if let Ok(wrapper) = body.cast_exact::<FileWrapper>() {
         let mut exchange = start.exchange()?;
-        if !exchange.is_sent() {
-            if let Some(part) = wrapper.get().regular_file(py) {
-                let length = exchange
-                    .declared_length()
-                    .map_or(part.length, |declared| declared.min(part.length));
-                return exchange.file(part.file, part.offset, length);
+        if !exchange.response.is_sent() {
+            if let Some(mut part) = wrapper.get().regular_file(py) {
+                if let Some(declared) = exchange.response.declared_length() {
+                    part.length = part.length.min(declared);
+                }
+                return exchange.file(part);
             }
         }
     }
     for item in body.try_iter()? {
         let item = item?;
         let mut exchange = start.exchange()?;
-        exchange.piece(py, bytes_of(&item)?)?;
-        if exchange.is_abandoned() || exchange.is_full() {
+        exchange.piece(bytes_of(&item)?)?;
+        if exchange.is_abandoned() || exchange.response.is_full() {
             break;
         }
         wait_for_client(py, exchange);
@@ -200,12 +276,9 @@ fn respond_some(
 
 fn bytes_of<'item, 'py>(item: &'item Bound<'py, PyAny>) -> PyResult<&'item Bound<'py, PyBytes>> {
     item.cast::<PyBytes>().map_err(|_| {
-        let kind = item
-            .get_type()
-            .name()
-            .map_or_else(|_| "?".to_owned(), |name| name.to_string());
         PyTypeError::new_err(format!(
-            "the response body must be an iterable of bytes, and it yielded {kind}"
+            "the response body must be an iterable of bytes, and it yielded {}",
+            type_name(item)
         ))
     })
 }
@@ -226,96 +299,14 @@ fn fail(
     request: &Request,
     error: &PyErr,
 ) -> Ending {
-    let page = log_failure(py, shared, Some(request), error);
+    let page = log_failure(py, shared, Some(&About::new(request, "wsgi")), error);
     let Ok(mut exchange) = start.exchange() else {
         return Ending::Aborted;
     };
-    if exchange.is_sent() {
+    if exchange.response.is_sent() {
         return Ending::Aborted;
     }
-    exchange.restart();
+    exchange.response.restart();
     let page = page.unwrap_or_else(|| error_page(&request.id));
     exchange.page("500 Internal Server Error", &page)
-}
-
-fn error_page(id: &[u8]) -> Vec<u8> {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>500 Internal Server Error</title></head>\n\
-         <body><h1>Internal Server Error</h1>\n<p>The application failed to answer this request.</p>\n\
-         <p>Request id: <code>{}</code></p></body></html>\n",
-        String::from_utf8_lossy(id)
-    )
-    .into_bytes()
-}
-
-/// Tells the control plane of an exception; returns the page that it wants to be shown.
-fn log_failure(
-    py: Python<'_>,
-    shared: &Shared,
-    request: Option<&Request>,
-    error: &PyErr,
-) -> Option<Vec<u8>> {
-    let about = PyDict::new(py);
-    if let Some(request) = request {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let filled = about
-            .set_item("id", text(&request.id))
-            .and_then(|()| about.set_item("method", text(request.method())))
-            .and_then(|()| about.set_item("path", text(request.head.path.of(&request.bytes))))
-            .and_then(|()| {
-                about.set_item(
-                    "client",
-                    request
-                        .peer
-                        .ip()
-                        .map_or_else(String::new, |ip| ip.to_string()),
-                )
-            });
-        if let Err(trouble) = filled {
-            trouble.write_unraisable(py, None);
-        }
-    }
-    // Before 3.12 only this gives the exception its traceback; `value` leaves it apart.
-    let raised = error.clone_ref(py).into_value(py);
-    let told = shared
-        .hooks
-        .bind(py)
-        .call_method1(intern!(py, "application_failed"), (raised, about));
-    match told.and_then(|page| page.extract::<Option<Vec<u8>>>()) {
-        Ok(page) => page,
-        Err(trouble) => {
-            trouble.write_unraisable(py, None);
-            None
-        }
-    }
-}
-
-/// Passes a line to the server log.
-pub(in crate::python) fn log(py: Python<'_>, shared: &Shared, level: u8, line: &str) {
-    if let Err(trouble) = shared
-        .hooks
-        .bind(py)
-        .call_method1(intern!(py, "log"), (level, line))
-    {
-        trouble.write_unraisable(py, None);
-    }
-}
-
-/// Passes a line to the server log as a warning.
-pub(in crate::python) fn warn(py: Python<'_>, shared: &Shared, line: &str) {
-    log(py, shared, WARNING, line);
-}
-
-/// Passes a line to the server log as an error.
-pub(in crate::python) fn log_error(py: Python<'_>, shared: &Shared, line: &str) {
-    log(py, shared, ERROR, line);
-}
-
-fn described(request: &Request) -> String {
-    format!(
-        "{} {} (request {})",
-        String::from_utf8_lossy(request.method()),
-        String::from_utf8_lossy(request.head.target.of(&request.bytes)),
-        String::from_utf8_lossy(&request.id)
-    )
 }

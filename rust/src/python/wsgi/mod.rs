@@ -7,8 +7,9 @@ mod input;
 mod iterate;
 mod waiting;
 
-pub(super) use environ::EnvironBuilder;
+pub(super) use environ::{EnvironBuilder, NOT_FOUND};
 pub use exchange::StartResponse;
 pub use file_wrapper::FileWrapper;
 pub use input::BodyInput;
-pub(super) use iterate::{log_error, serve, warn};
+pub use iterate::WsgiCall;
+pub(super) use iterate::{serve, submit};

@@ -18,6 +18,10 @@ pub(super) fn wait_until(
     wait: impl Fn(Duration) + Send + Sync,
 ) {
     while !is_done() {
+        if shared.is_nested() {
+            py.detach(|| wait(LOOK_AGAIN));
+            continue;
+        }
         match shared.crew.try_engine() {
             // Somebody polls.
             None => {}

@@ -1,0 +1,684 @@
+//! One HTTP exchange as the application sees it (ASGI "HTTP"): its `receive` and `send`.
+//!
+//! START -> BODY -> (TRAILERS ->) DONE, by the messages that the application sends.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::codec::http1::{FieldKind, Refusal, Version, check_field, write_field};
+use crate::conn::{Body, BodyPipe, ConnId, Poured, Request};
+use crate::python::report::{About, described, log_error, log_failure, warn};
+use crate::python::response::{FilePart, Output, Response, error_page};
+use crate::worker::Worker;
+
+use super::message::Message;
+use super::operation::{Attempt, Kind, Operation};
+use super::shared::{AsgiHandle, client_gone};
+
+/// Bytes of a body in one message. As large as the reactor's own reads.
+const PORTION: usize = 65_536;
+
+const FORBIDDEN: Refusal = Refusal::new(403, "The WebSocket was refused.");
+
+/// What the application sends next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Start,
+    Body,
+    Trailers,
+    Done,
+}
+
+impl Stage {
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Start => "\"http.response.start\"",
+            Self::Body => "\"http.response.body\"",
+            Self::Trailers => "\"http.response.trailers\"",
+            Self::Done => "nothing, as the response is complete",
+        }
+    }
+}
+
+/// Where the rest of the request's body comes from.
+enum Source {
+    /// The last message of the body was received.
+    End,
+    Memory(Vec<u8>),
+    File(File, u64),
+    Pipe(Arc<BodyPipe>),
+}
+
+impl Source {
+    fn new(body: Body) -> Self {
+        match body {
+            Body::Empty => Self::Memory(Vec::new()),
+            Body::Memory(bytes) => Self::Memory(bytes),
+            Body::File(file, length) => Self::File(file, length),
+            Body::Pipe(pipe) => Self::Pipe(pipe),
+        }
+    }
+}
+
+struct State {
+    /// Until the response is complete.
+    request: Option<Box<Request>>,
+    source: Source,
+    is_file_at_start: bool,
+    continue_due: bool,
+    response: Response,
+    stage: Stage,
+    has_trailers: bool,
+    /// Names the request once its response is complete: what the application does then may fail, too.
+    about: Option<About>,
+    /// Kept only if the access log asks for what is in it.
+    scope: Option<Py<PyDict>>,
+}
+
+/// One request and its response.
+#[pyclass(frozen, module = "hostler._engine")]
+pub struct HttpCycle {
+    asgi: AsgiHandle,
+    conn: ConnId,
+    state: Mutex<State>,
+}
+
+impl HttpCycle {
+    pub(super) fn new(
+        asgi: AsgiHandle,
+        mut request: Box<Request>,
+        scope: &Bound<'_, PyDict>,
+    ) -> Self {
+        let response = Response::new(&request);
+        let scope = (!asgi.core.logged_environ.is_empty()).then(|| scope.clone().unbind());
+        let source = Source::new(std::mem::take(&mut request.body));
+        let continue_due = matches!(&source, Source::Pipe(pipe) if pipe.expects_continue);
+        Self {
+            asgi,
+            conn: request.conn,
+            state: Mutex::new(State {
+                request: Some(request),
+                source,
+                is_file_at_start: true,
+                continue_due,
+                response,
+                stage: Stage::Start,
+                has_trailers: false,
+                about: None,
+                scope,
+            }),
+        }
+    }
+
+    /// The state. Tried and never waited for, as only one thread has business here.
+    fn state(&self) -> PyResult<MutexGuard<'_, State>> {
+        self.state.try_lock().map_err(|_| {
+            PyRuntimeError::new_err(
+                "receive() and send() of one request were called at the same time by two threads",
+            )
+        })
+    }
+
+    /// The next message for the application, if there is one already.
+    pub(super) fn try_receive<'py>(&self, py: Python<'py>) -> PyResult<Attempt<'py>> {
+        let mut state = self.state()?;
+        if state.stage == Stage::Done {
+            return disconnect(py);
+        }
+        let portion = match &mut state.source {
+            Source::End => {
+                drop(state);
+                return if self.asgi.engine()?.has_ended(self.conn) {
+                    disconnect(py)
+                } else {
+                    Ok(Attempt::Wait)
+                };
+            }
+            Source::Memory(bytes) => Some((PyBytes::new(py, bytes), false)),
+            Source::File(..) => Some(state.read_file(py)?),
+            Source::Pipe(pipe) => {
+                let pipe = Arc::clone(pipe);
+                match self.pour(py, &mut state, &pipe)? {
+                    Some(portion) => Some(portion),
+                    None if pipe.is_waiting() => return Ok(Attempt::Wait),
+                    None => None,
+                }
+            }
+        };
+        let Some((body, more_body)) = portion else {
+            return disconnect(py);
+        };
+        if !more_body {
+            state.source = Source::End;
+        }
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+        message.set_item(intern!(py, "body"), body)?;
+        message.set_item(intern!(py, "more_body"), more_body)?;
+        Ok(Attempt::Message(message.into_any()))
+    }
+
+    /// Takes from a pipe what is there: `None` if there is nothing yet, or never will be.
+    fn pour<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        pipe: &BodyPipe,
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, bool)>> {
+        if std::mem::take(&mut state.continue_due) && pipe.is_waiting() {
+            let mut engine = self.asgi.engine()?;
+            engine.resume_body(self.conn, true);
+            self.asgi.leave(engine)?;
+        }
+        let (poured, makes_room) = pipe.take(PORTION);
+        if makes_room {
+            let mut engine = self.asgi.engine()?;
+            engine.resume_body(self.conn, false);
+            self.asgi.leave(engine)?;
+        }
+        Ok(match poured {
+            Poured::Bytes(bytes) => Some((PyBytes::new(py, &bytes), !pipe.is_complete())),
+            Poured::End => Some((PyBytes::new(py, b""), false)),
+            Poured::Fault(_) | Poured::Empty => None,
+        })
+    }
+
+    /// Acts on a message as if it were of the given kind.
+    pub(super) fn handle(
+        &self,
+        py: Python<'_>,
+        message: &Message<'_>,
+        kind: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let mut state = self.state()?;
+        if state.stage != Stage::Done && self.asgi.engine()?.unsent(self.conn).is_none() {
+            return Err(client_gone());
+        }
+        match (kind, state.stage) {
+            ("http.response.start", Stage::Start) => {
+                let (started, closes) = message.started()?;
+                state.has_trailers = message.flag(intern!(py, "trailers"))?;
+                if closes {
+                    state.response.close_after();
+                }
+                state.response.start(started);
+                state.stage = Stage::Body;
+                Ok(self.asgi.done(py))
+            }
+            ("http.response.body", Stage::Body) => self.send_body(py, state, message),
+            ("http.response.pathsend", Stage::Body) => {
+                let part = open_path(py, message)?;
+                self.send_file(py, state, part, false)
+            }
+            ("http.response.zerocopysend", Stage::Body) => {
+                let more = message.flag(intern!(py, "more_body"))?;
+                let part = borrow_file(py, message)?;
+                self.send_file(py, state, part, more)
+            }
+            ("http.response.trailers", Stage::Trailers) => self.send_trailers(py, state, message),
+            ("http.response.early_hint", Stage::Start | Stage::Body)
+                if !state.response.is_sent() =>
+            {
+                self.send_early_hint(py, &state, message)
+            }
+            ("http.response.debug", Stage::Start | Stage::Body) => Ok(self.asgi.done(py)),
+            (_, now) => Err(message.unexpected(now.expected())),
+        }
+    }
+
+    fn send_body(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        message: &Message<'_>,
+    ) -> PyResult<Py<PyAny>> {
+        let body = message.bytes(intern!(py, "body"))?;
+        let more_body = message.flag(intern!(py, "more_body"))?;
+        let body = body.unwrap_or_else(|| PyBytes::new(py, b""));
+        if !more_body && !state.has_trailers && !state.response.is_sent() {
+            let head = state.begin(&self.asgi, Some(body.as_bytes().len() as u64))?;
+            let (bytes, part) = state.response.whole(head, &body);
+            let output = Output {
+                bytes,
+                part,
+                ..Output::default()
+            };
+            return self.finish(py, state, output);
+        }
+        let head = state.head_or_nothing(&self.asgi)?;
+        let output = state.response.piece(head, &body);
+        self.go_on(py, state, output, more_body)
+    }
+
+    fn send_file(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        mut part: FilePart,
+        more_body: bool,
+    ) -> PyResult<Py<PyAny>> {
+        if let Some(declared) = state.response.declared_length() {
+            part.length = part.length.min(declared);
+        }
+        let head = if !more_body && !state.has_trailers && !state.response.is_sent() {
+            state.begin(&self.asgi, Some(part.length))?
+        } else {
+            state.head_or_nothing(&self.asgi)?
+        };
+        let output = state.response.file_piece(head, part);
+        self.go_on(py, state, output, more_body)
+    }
+
+    /// Sends a piece, and ends the response if it was the last.
+    fn go_on(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        output: Output,
+        more_body: bool,
+    ) -> PyResult<Py<PyAny>> {
+        if more_body || state.has_trailers {
+            if !more_body {
+                state.stage = Stage::Trailers;
+            }
+            drop(state);
+            let mut engine = self.asgi.engine()?;
+            give(&mut engine, self.conn, output);
+            let unsent = engine.unsent(self.conn).unwrap_or(0);
+            self.asgi.leave(engine)?;
+            return self.asgi.after_send(py, self.conn, unsent);
+        }
+        let mut output = output;
+        if output.part.is_none() {
+            state.response.write_end(&mut output.bytes);
+            return self.finish(py, state, output);
+        }
+        let mut engine = self.asgi.engine()?;
+        give(&mut engine, self.conn, output);
+        drop(engine);
+        let mut end = Output::default();
+        state.response.write_end(&mut end.bytes);
+        self.finish(py, state, end)
+    }
+
+    fn send_trailers(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        message: &Message<'_>,
+    ) -> PyResult<Py<PyAny>> {
+        let more = message.flag(intern!(py, "more_trailers"))?;
+        let mut bytes = Vec::new();
+        message.each_header(intern!(py, "headers"), |name, value| {
+            // RFC 9110 6.5.1: nothing that frames or routes the message may come behind it.
+            match check_field(name, value) {
+                Ok(FieldKind::Ordinary) => write_field(&mut bytes, name, value),
+                Ok(_) => {
+                    return Err(PyValueError::new_err(format!(
+                        "\"{}\" cannot be a trailer",
+                        name.escape_ascii()
+                    )));
+                }
+                Err(error) => return Err(PyValueError::new_err(error.to_string())),
+            }
+            Ok(())
+        })?;
+        state.response.add_trailers(&bytes);
+        if more {
+            return Ok(self.asgi.done(py));
+        }
+        let mut output = Output::default();
+        state.response.write_end(&mut output.bytes);
+        self.finish(py, state, output)
+    }
+
+    fn send_early_hint(
+        &self,
+        py: Python<'_>,
+        state: &State,
+        message: &Message<'_>,
+    ) -> PyResult<Py<PyAny>> {
+        let links = message
+            .get(intern!(py, "links"))?
+            .ok_or_else(|| message.missing("links"))?;
+        let mut bytes = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
+        for link in links.try_iter()? {
+            let link = link?;
+            let link = link.cast::<PyBytes>().map_err(|_| {
+                PyValueError::new_err(
+                    "\"links\" of the ASGI message \"http.response.early_hint\" must be bytes",
+                )
+            })?;
+            check_field(b"link", link.as_bytes())
+                .map_err(|error| PyValueError::new_err(error.to_string()))?;
+            write_field(&mut bytes, b"Link", link.as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        let is_http11 = state
+            .request
+            .as_ref()
+            .is_some_and(|request| request.head.version == Version::Http11);
+        // RFC 9110 15.2: no interim response to a client that speaks HTTP/1.0.
+        if is_http11 {
+            let mut engine = self.asgi.engine()?;
+            engine.send(self.conn, &bytes, None);
+            self.asgi.leave(engine)?;
+        }
+        Ok(self.asgi.done(py))
+    }
+
+    /// Sends the last bytes of the response and ends the request.
+    fn finish(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        output: Output,
+    ) -> PyResult<Py<PyAny>> {
+        state.stage = Stage::Done;
+        let keep_alive = state.response.keeps_alive();
+        let fault = state.response.length_fault();
+        let request = state.request.take();
+        let unread = std::mem::replace(&mut state.source, Source::End);
+        let Some(mut request) = request else {
+            return Ok(self.asgi.done(py));
+        };
+        state.response.note(&mut request);
+        let scope = state.scope.take();
+        drop(state);
+        drop(unread);
+        if let Some(scope) = scope {
+            note_scope(
+                &mut request,
+                &scope.into_bound(py),
+                &self.asgi.core.logged_environ,
+            );
+        }
+        if let Some(fault) = fault {
+            warn(
+                py,
+                &self.asgi.core,
+                &format!("{fault}: {}", described(&request)),
+            );
+        }
+        let mut engine = self.asgi.engine()?;
+        give(&mut engine, self.conn, output);
+        engine.answer(request, keep_alive);
+        self.asgi.leave(engine)?;
+        Ok(self.asgi.done(py))
+    }
+
+    /// Gives the request away: the connection serves another purpose from now on.
+    pub(super) fn take_request(&self) -> Option<Box<Request>> {
+        let mut state = self.state().ok()?;
+        state.stage = Stage::Done;
+        state.request.take()
+    }
+
+    /// Answers 403 in place of the application.
+    pub(super) fn forbid(&self) -> PyResult<()> {
+        let mut state = self.state()?;
+        state.stage = Stage::Done;
+        let Some(request) = state.request.take() else {
+            return Ok(());
+        };
+        drop(state);
+        let mut engine = self.asgi.engine()?;
+        engine.refuse(request, &FORBIDDEN);
+        self.asgi.leave(engine)
+    }
+
+    /// The application has returned. `expected` is what should have come first, if not the rest of a response.
+    pub(super) fn returned(&self, py: Python<'_>, expected: &str) -> PyResult<()> {
+        let state = self.state()?;
+        if state.request.is_none() {
+            return Ok(());
+        }
+        let is_gone = self.asgi.engine()?.unsent(self.conn).is_none();
+        if is_gone {
+            return self.give_up(state);
+        }
+        let line = format!(
+            "the application returned without completing its response; expected {}: {}",
+            if expected.is_empty() {
+                state.stage.expected()
+            } else {
+                expected
+            },
+            state.request.as_deref().map(described).unwrap_or_default()
+        );
+        log_error(py, &self.asgi.core, &line);
+        let page = state
+            .request
+            .as_deref()
+            .map(|request| error_page(&request.id));
+        self.replace(state, page)
+    }
+
+    /// An exception has left the application.
+    pub(super) fn failed(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let state = self.state()?;
+        let is_over = state.request.is_none();
+        let is_gone = !is_over && self.asgi.engine()?.unsent(self.conn).is_none();
+        if is_gone && error.is_instance_of::<PyOSError>(py) {
+            // It is what send() raised, in one way or another.
+            return self.give_up(state);
+        }
+        let about = state
+            .request
+            .as_deref()
+            .map(|request| About::new(request, "http"));
+        let page = log_failure(
+            py,
+            &self.asgi.core,
+            about.as_ref().or(state.about.as_ref()),
+            error,
+        );
+        if is_over {
+            return Ok(());
+        }
+        if is_gone {
+            return self.give_up(state);
+        }
+        let page = page.or_else(|| {
+            state
+                .request
+                .as_deref()
+                .map(|request| error_page(&request.id))
+        });
+        self.replace(state, page)
+    }
+
+    /// The application was cancelled.
+    pub(super) fn cancelled(&self) -> PyResult<()> {
+        let state = self.state()?;
+        match &state.request {
+            None => Ok(()),
+            Some(_) if self.asgi.engine()?.unsent(self.conn).is_none() => self.give_up(state),
+            Some(request) => {
+                let page = error_page(&request.id);
+                self.replace(state, Some(page))
+            }
+        }
+    }
+
+    /// Answers with a page of the server's own if nothing was sent, and breaks the response off if something was.
+    fn replace(&self, mut state: MutexGuard<'_, State>, page: Option<Vec<u8>>) -> PyResult<()> {
+        if state.response.is_sent() {
+            return self.give_up(state);
+        }
+        state.response.restart();
+        let page = page.unwrap_or_default();
+        let ending = state
+            .response
+            .page(&self.asgi.core, "500 Internal Server Error", &page);
+        state.stage = Stage::Done;
+        let Some(mut request) = state.request.take() else {
+            return Ok(());
+        };
+        state.response.note(&mut request);
+        drop(state);
+        let mut engine = self.asgi.engine()?;
+        ending.tell(request, &mut engine);
+        self.asgi.leave(engine)
+    }
+
+    /// Breaks the response off.
+    fn give_up(&self, mut state: MutexGuard<'_, State>) -> PyResult<()> {
+        state.stage = Stage::Done;
+        let Some(mut request) = state.request.take() else {
+            return Ok(());
+        };
+        state.response.note(&mut request);
+        drop(state);
+        self.asgi.abort(request)
+    }
+}
+
+#[pymethods]
+impl HttpCycle {
+    /// The `receive` of the application.
+    fn receive(slf: &Bound<'_, Self>) -> PyResult<Py<Operation>> {
+        let cycle = slf.get();
+        let operation = Operation::new(
+            Arc::clone(&cycle.asgi),
+            cycle.conn,
+            Kind::ReceiveHttp(slf.clone().unbind()),
+        );
+        Py::new(slf.py(), operation)
+    }
+
+    /// The `send` of the application.
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let message = Message::new(message)?;
+        self.handle(py, &message, message.kind()?)
+    }
+}
+
+impl State {
+    fn begin(&mut self, asgi: &AsgiHandle, length: Option<u64>) -> PyResult<Vec<u8>> {
+        self.response
+            .begin(&asgi.core, length)
+            .ok_or_else(|| PyRuntimeError::new_err("the response was not started"))
+    }
+
+    /// The head if it is still to go out.
+    fn head_or_nothing(&mut self, asgi: &AsgiHandle) -> PyResult<Vec<u8>> {
+        if self.response.is_sent() {
+            Ok(Vec::with_capacity(32))
+        } else {
+            self.begin(asgi, None)
+        }
+    }
+
+    fn read_file<'py>(&mut self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, bool)> {
+        let is_first = std::mem::take(&mut self.is_file_at_start);
+        let Source::File(file, left) = &mut self.source else {
+            return Ok((PyBytes::new(py, b""), false));
+        };
+        if is_first {
+            file.rewind()?;
+        }
+        let mut portion = Vec::with_capacity(PORTION);
+        file.take(PORTION as u64).read_to_end(&mut portion)?;
+        *left = left.saturating_sub(portion.len() as u64);
+        let more = *left > 0 && !portion.is_empty();
+        Ok((PyBytes::new(py, &portion), more))
+    }
+}
+
+fn give(engine: &mut Worker, conn: ConnId, output: Output) {
+    if output.bytes.is_empty() && output.part.is_none() {
+        return;
+    }
+    engine.send(conn, &output.bytes, output.part);
+    if !output.tail.is_empty() {
+        engine.send(conn, output.tail, None);
+    }
+}
+
+fn disconnect(py: Python<'_>) -> PyResult<Attempt<'_>> {
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
+    Ok(Attempt::Message(message.into_any()))
+}
+
+/// Keeps what the access log asks for.
+pub(super) fn note_scope(request: &mut Request, scope: &Bound<'_, PyDict>, names: &[String]) {
+    for name in names {
+        if let Ok(Some(value)) = scope.get_item(name) {
+            request
+                .environ
+                .push((name.clone(), value.to_string().into_bytes()));
+        }
+    }
+}
+
+/// `http.response.pathsend`.
+fn open_path(py: Python<'_>, message: &Message<'_>) -> PyResult<FilePart> {
+    let path = message
+        .text(intern!(py, "path"))?
+        .ok_or_else(|| message.missing("path"))?;
+    let path: PathBuf = path.extract()?;
+    let name = path.to_string_lossy();
+    // Looked at first: to open a pipe would wait for its writer.
+    let about = std::fs::metadata(&path).map_err(|error| naming(error, &name))?;
+    if !about.is_file() {
+        return Err(PyOSError::new_err(format!("{name} is not a regular file")));
+    }
+    let file = File::open(&path).map_err(|error| naming(error, &name))?;
+    let length = file.metadata()?.len();
+    Ok(FilePart {
+        file,
+        offset: 0,
+        length,
+    })
+}
+
+fn naming(error: std::io::Error, path: &str) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, error.to_string(), path.to_owned())),
+        None => error.into(),
+    }
+}
+
+/// `http.response.zerocopysend`: a file object, from an offset or where it stands, and how much of it.
+fn borrow_file(py: Python<'_>, message: &Message<'_>) -> PyResult<FilePart> {
+    let object = message
+        .get(intern!(py, "file"))?
+        .ok_or_else(|| message.missing("file"))?;
+    let number: i32 = object.call_method0(intern!(py, "fileno"))?.extract()?;
+    if number < 0 {
+        return Err(PyValueError::new_err(
+            "the file of the ASGI message is closed",
+        ));
+    }
+    // SAFETY: the file object is alive and owns the descriptor; the borrow lasts for one system call.
+    let file = File::from(unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?);
+    let told = message.integer(intern!(py, "offset"))?;
+    let offset = match told {
+        Some(offset) => offset,
+        None => object.call_method0(intern!(py, "tell"))?.extract()?,
+    };
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let length = match message.integer(intern!(py, "count"))? {
+        Some(count) => count.min(left),
+        None => left,
+    };
+    if told.is_none() {
+        // As if it had been read.
+        object.call_method1(intern!(py, "seek"), (offset + length,))?;
+    }
+    Ok(FilePart {
+        file,
+        offset,
+        length,
+    })
+}

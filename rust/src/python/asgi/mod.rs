@@ -1,0 +1,19 @@
+//! ASGI (3.0): scopes, `receive` and `send`, and how the application's coroutine is stepped.
+
+mod engine;
+mod http;
+mod message;
+mod operation;
+mod runner;
+mod scope;
+mod shared;
+mod spare;
+mod waiter;
+mod websocket;
+
+pub use engine::AsgiEngine;
+pub use http::HttpCycle;
+pub use operation::{Finished, Operation};
+pub use runner::Runner;
+pub use waiter::Waiter;
+pub use websocket::WebSocketCycle;

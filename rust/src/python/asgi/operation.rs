@@ -1,0 +1,136 @@
+//! The awaitables that `receive()` and `send()` return: complete at once where they can, waiting only where they must.
+//!
+//! Each has the methods of a coroutine, so that applications may make tasks of them. Nothing is taken from a connection
+//! before the first step, so that an operation that is dropped or cancelled before it began loses nothing.
+
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+
+use crate::conn::ConnId;
+
+use super::http::HttpCycle;
+use super::shared::AsgiHandle;
+use super::waiter::{Waiter, thrown};
+use super::websocket::WebSocketCycle;
+
+/// How one attempt came out.
+pub(super) enum Attempt<'py> {
+    /// The message to return.
+    Message(Bound<'py, PyAny>),
+    /// Nothing to return, and nothing to wait for.
+    Finished,
+    /// News of the connection have to come first.
+    Wait,
+}
+
+pub(super) enum Kind {
+    ReceiveHttp(Py<HttpCycle>),
+    ReceiveWebSocket(Py<WebSocketCycle>),
+    /// Waits until no more than so many bytes wait to be sent.
+    Room(usize),
+}
+
+/// An operation on a connection that may have to wait.
+#[pyclass(frozen, weakref, module = "hostler._engine")]
+pub struct Operation {
+    asgi: AsgiHandle,
+    conn: ConnId,
+    kind: Kind,
+}
+
+impl Operation {
+    pub(super) fn new(asgi: AsgiHandle, conn: ConnId, kind: Kind) -> Self {
+        Self { asgi, conn, kind }
+    }
+
+    fn attempt<'py>(&self, py: Python<'py>) -> PyResult<Attempt<'py>> {
+        match &self.kind {
+            Kind::ReceiveHttp(cycle) => cycle.get().try_receive(py),
+            Kind::ReceiveWebSocket(cycle) => cycle.get().try_receive(py),
+            Kind::Room(mark) => self.asgi.look_for_room(self.conn, *mark),
+        }
+    }
+}
+
+#[pymethods]
+#[expect(clippy::unused_self, reason = "methods of coroutines")]
+impl Operation {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Waiter>>> {
+        match self.attempt(py)? {
+            Attempt::Message(message) => Err(PyStopIteration::new_err((message.unbind(),))),
+            Attempt::Finished => Ok(None),
+            Attempt::Wait => {
+                let waiter = Bound::new(py, Waiter::new(self.asgi.event_loop.clone_ref(py)))?;
+                self.asgi.waiters.add(self.conn, &waiter);
+                Ok(Some(waiter))
+            }
+        }
+    }
+
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, Waiter>> {
+        let _ = value;
+        self.__next__(py)?
+            .ok_or_else(|| PyStopIteration::new_err(()))
+    }
+
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        Err(thrown(kind, value, traceback))
+    }
+
+    fn close(&self) {}
+}
+
+/// What `send()` returns when all is done already. There is one of it.
+#[pyclass(frozen, weakref, module = "hostler._engine")]
+pub struct Finished;
+
+#[pymethods]
+#[expect(clippy::unused_self, reason = "methods of coroutines")]
+impl Finished {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self) -> Option<()> {
+        None
+    }
+
+    fn send(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _ = value;
+        Err(PyStopIteration::new_err(()))
+    }
+
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        Err(thrown(kind, value, traceback))
+    }
+
+    fn close(&self) {}
+}

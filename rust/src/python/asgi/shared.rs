@@ -1,0 +1,150 @@
+//! What all parts of one engine in an event loop share.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pyo3::exceptions::{PyConnectionResetError, PyRuntimeError};
+use pyo3::prelude::*;
+
+use crate::codec::ws::DeflateSettings;
+use crate::conn::{ConnId, Request};
+use crate::python::settings::EngineSettings;
+use crate::python::shared::Handle;
+use crate::worker::Worker;
+
+use super::operation::{Attempt, Finished, Kind, Operation};
+use super::runner::Tasks;
+use super::scope::ScopeBuilder;
+use super::waiter::Waiters;
+
+/// All parts of one engine in an event loop.
+pub(super) struct AsgiShared {
+    pub(super) core: Handle,
+    pub(super) event_loop: Py<PyAny>,
+    pub(super) scopes: Mutex<ScopeBuilder>,
+    pub(super) waiters: Waiters,
+    pub(super) tasks: Tasks,
+    /// What an operation returns that is done already.
+    pub(super) finished: Py<Finished>,
+    /// A turn is under way: it will see to what comes of an operation.
+    in_turn: AtomicBool,
+    /// Applications that have not returned.
+    pub(super) running: AtomicUsize,
+    /// The most of them at once; 0 for no limit.
+    pub(super) max_concurrency: usize,
+    pub(super) cancel_on_disconnect: bool,
+    /// What to agree on with WebSockets about compression, if anything.
+    pub(super) deflate: Option<DeflateSettings>,
+}
+
+/// Shared, as every owner holds it.
+pub(super) type AsgiHandle = Arc<AsgiShared>;
+
+impl AsgiShared {
+    pub(super) fn new(
+        core: Handle,
+        event_loop: Py<PyAny>,
+        scopes: ScopeBuilder,
+        tasks: Tasks,
+        finished: Py<Finished>,
+        settings: &EngineSettings,
+    ) -> Self {
+        Self {
+            core,
+            event_loop,
+            scopes: Mutex::new(scopes),
+            waiters: Waiters::default(),
+            tasks,
+            finished,
+            in_turn: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            max_concurrency: settings.max_concurrency,
+            cancel_on_disconnect: settings.cancel_on_disconnect,
+            deflate: settings.deflate(),
+        }
+    }
+
+    /// The engine. Only one thread ever wants it, so that it is free unless that rule is broken.
+    pub(super) fn engine(&self) -> PyResult<MutexGuard<'_, Worker>> {
+        self.core.crew.try_engine().ok_or_else(|| {
+            PyRuntimeError::new_err(
+                "receive() and send() belong to the thread of the event loop; call them from there",
+            )
+        })
+    }
+
+    /// Lets go of the engine after an operation, and sees to it that the loop turns it if there is more to do.
+    pub(super) fn leave(&self, mut engine: MutexGuard<'_, Worker>) -> PyResult<()> {
+        if !self.in_turn.load(Ordering::Relaxed) {
+            engine.rest()?;
+        }
+        Ok(())
+    }
+
+    /// Notes whether a turn is under way. Returns what was noted before.
+    pub(super) fn set_in_turn(&self, in_turn: bool) -> bool {
+        self.in_turn.swap(in_turn, Ordering::Relaxed)
+    }
+
+    /// Makes the loop turn the engine once more.
+    pub(super) fn nudge(&self) {
+        if !self.in_turn.load(Ordering::Relaxed) {
+            self.core.mailbox.nudge();
+        }
+    }
+
+    /// What `send()` returns when nothing is to be waited for.
+    pub(super) fn done(&self, py: Python<'_>) -> Py<PyAny> {
+        self.finished.clone_ref(py).into_any()
+    }
+
+    /// What `send()` returns after it has added to what waits to be sent: a wait, if the client is slow.
+    pub(super) fn after_send(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        conn: ConnId,
+        unsent: usize,
+    ) -> PyResult<Py<PyAny>> {
+        let mark = self.core.response_buffer;
+        if unsent <= mark {
+            return Ok(self.done(py));
+        }
+        // Half of it, so that an application that makes small pieces is not woken for each.
+        let wait = Operation::new(Arc::clone(self), conn, Kind::Room(mark / 2));
+        Ok(Py::new(py, wait)?.into_any())
+    }
+
+    /// Looks whether no more than `mark` bytes wait to be sent.
+    pub(super) fn look_for_room<'py>(&self, conn: ConnId, mark: usize) -> PyResult<Attempt<'py>> {
+        let mut engine = self.engine()?;
+        match engine.unsent(conn) {
+            None => Err(client_gone()),
+            Some(unsent) if unsent <= mark => Ok(Attempt::Finished),
+            Some(_) => {
+                engine.want_room(conn, mark);
+                Ok(Attempt::Wait)
+            }
+        }
+    }
+
+    /// Passes news of a connection on to whoever waits for it.
+    pub(super) fn wake(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
+        self.waiters.wake(py, conn)?;
+        if self.cancel_on_disconnect && self.engine()?.has_ended(conn) {
+            self.tasks.cancel(py, conn)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a request whose response was broken off, or whose client is gone.
+    pub(super) fn abort(&self, request: Box<Request>) -> PyResult<()> {
+        let mut engine = self.engine()?;
+        engine.abort(request);
+        self.leave(engine)
+    }
+}
+
+/// ASGI 3.0, spec version 2.4: `send()` raises an `OSError` once the client is gone.
+pub(super) fn client_gone() -> PyErr {
+    PyConnectionResetError::new_err("the client closed the connection")
+}

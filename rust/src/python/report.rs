@@ -1,0 +1,107 @@
+//! What the control plane is told, through its hooks: lines for the server log, and exceptions of the application.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::conn::Request;
+
+use super::shared::Shared;
+
+/// Levels of Python's `logging`.
+const WARNING: u8 = 30;
+const ERROR: u8 = 40;
+
+/// What the control plane is told of a request, for its logs and pages.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    id: Box<str>,
+    method: Box<str>,
+    path: Box<str>,
+    client: Box<str>,
+    interface: &'static str,
+}
+
+impl About {
+    /// Names a request that came through `interface`.
+    pub(super) fn new(request: &Request, interface: &'static str) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
+        let client = request.peer.ip();
+        Self {
+            id: text(&request.id),
+            method: text(request.method()),
+            path: text(request.head.path.of(&request.bytes)),
+            client: client
+                .map_or_else(String::new, |ip| ip.to_string())
+                .into_boxed_str(),
+            interface,
+        }
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let about = PyDict::new(py);
+        about.set_item("id", &*self.id)?;
+        about.set_item("method", &*self.method)?;
+        about.set_item("path", &*self.path)?;
+        about.set_item("client", &*self.client)?;
+        about.set_item("interface", self.interface)?;
+        Ok(about)
+    }
+}
+
+/// Tells the control plane of an exception; returns the page that it wants to be shown.
+pub(super) fn log_failure(
+    py: Python<'_>,
+    shared: &Shared,
+    about: Option<&About>,
+    error: &PyErr,
+) -> Option<Vec<u8>> {
+    // Before 3.12 only this gives the exception its traceback; `value` leaves it apart.
+    let raised = error.clone_ref(py).into_value(py);
+    let told = about
+        .map_or_else(|| Ok(PyDict::new(py)), |about| about.to_dict(py))
+        .and_then(|about| {
+            shared
+                .hooks
+                .bind(py)
+                .call_method1(intern!(py, "application_failed"), (raised, about))
+        });
+    match told.and_then(|page| page.extract::<Option<Vec<u8>>>()) {
+        Ok(page) => page,
+        Err(trouble) => {
+            trouble.write_unraisable(py, None);
+            None
+        }
+    }
+}
+
+/// Passes a line to the server log.
+fn log(py: Python<'_>, shared: &Shared, level: u8, line: &str) {
+    if let Err(trouble) = shared
+        .hooks
+        .bind(py)
+        .call_method1(intern!(py, "log"), (level, line))
+    {
+        trouble.write_unraisable(py, None);
+    }
+}
+
+/// Passes a line to the server log as a warning.
+pub(super) fn warn(py: Python<'_>, shared: &Shared, line: &str) {
+    log(py, shared, WARNING, line);
+}
+
+/// Passes a line to the server log as an error.
+pub(super) fn log_error(py: Python<'_>, shared: &Shared, line: &str) {
+    log(py, shared, ERROR, line);
+}
+
+/// Names a request in a line of the log.
+pub(super) fn described(request: &Request) -> String {
+    format!(
+        "{} {} (request {})",
+        String::from_utf8_lossy(request.method()),
+        String::from_utf8_lossy(request.head.target.of(&request.bytes)),
+        String::from_utf8_lossy(&request.id)
+    )
+}

@@ -1,0 +1,68 @@
+"""A worker that serves WSGI applications: the engine has the main thread, and asks for others when it needs them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from hostler.contracts import ChildContext, EngineHooks, EngineSettings, Listener, Mount
+from hostler.errors import ConfigurationError
+from hostler.system.channel import send_message
+from hostler.system.entropy import random_integer
+from hostler.system.limits import raise_descriptor_limit
+from hostler.system.process import close_descriptors
+from hostler.system.signals import is_unclaimed, queue_for_engine, set_handler
+from hostler.worker.assignment import Assignment, EngineLike
+from hostler.worker.hooks import CrewHooks
+from hostler.worker.orphan import build_orphan_guard
+from hostler.worker.settings import build_engine_settings
+
+# What the engine is told, and what would otherwise end the process.
+ENGINE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+
+
+def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        ConfigurationError: the engine cannot be made.
+    """
+    config = assignment.config
+    # From here on signals go to the engine, also those that arrive before it runs.
+    signal_fd = queue_for_engine(ENGINE_SIGNALS)
+    if is_unclaimed(signal.SIGTERM):
+        set_handler(signal.SIGTERM, build_orphan_guard(context.supervisor_pid, config.server.graceful_timeout))
+    raise_descriptor_limit(config.limits.connections)
+    settings = build_engine_settings(
+        config,
+        signal_fd=signal_fd,
+        lifeline_fd=context.lifeline_fd,
+        random_integer=random_integer,
+        is_development=assignment.is_development,
+    )
+    hooks = CrewHooks(context.status_fd, assignment.error_page)
+    engine = _make_engine(assignment, settings, context.listeners, mounts, hooks)
+    # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.
+    close_descriptors(each.fd for each in context.listeners)
+    hooks.attach(engine)
+    send_message(context.status_fd, {"event": "ready"})
+    engine.run()
+
+
+def _make_engine(
+    assignment: Assignment,
+    settings: EngineSettings,
+    listeners: Sequence[Listener],
+    mounts: Sequence[Mount],
+    hooks: EngineHooks,
+) -> EngineLike:
+    make = assignment.engine
+    if make is None:
+        # Only workers load the extension: the supervisor must stay free of its threads.
+        from hostler.engine import Engine
+
+        make = Engine
+    try:
+        return make(settings, listeners, mounts, hooks)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the engine cannot start: {error}; check the configuration") from error
