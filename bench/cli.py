@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.machine import check_processors, check_tools, load_machine, load_versions
-from bench.measure import measure
+from bench.machine import check_processors, check_tools, load_machine, load_versions, raise_file_limit
+from bench.measure import Trial, measure
 from bench.peers import build_peers, is_ready
 from bench.plot import render_plot
 from bench.report import insert_summary, render_markdown, render_summary, render_table
-from bench.result import Failure, Method, Record, load_record
-from bench.scenario import BY_NAME, SCENARIOS, Entry, Scenario
+from bench.result import UNABLE, Failure, Method, Record, Run, load_record
+from bench.scenario import BY_NAME, GROUPS, SCENARIOS, Scenario
 from bench.server import BY_KEY, SERVERS, Places
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Compare Hostler with its peers, one worker each, side by side in one run.",
-        epilog="A complete run writes docs/benchmarks.{md,json,svg}; a partial or quick one only prints, "
-        "unless --output says where to write.",
+        epilog="A run writes docs/benchmarks.{md,json,svg}: its scenarios replace those of earlier runs there, the "
+        "others stay, each with its own date and versions. A quick run, or one of some servers only, just prints, "
+        "unless --output says where to write. The exit status is 1 where a row gave no figures that should have.",
     )
     parser.add_argument("--setup", action="store_true", help="install the peers into .venv-bench and stop")
     parser.add_argument("--list", action="store_true", help="name the scenarios and servers and stop")
@@ -42,7 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="one round of one second each: to try things, not to quote"
     )
-    parser.add_argument("--only", action="append", default=[], metavar="SCENARIO[,...]", help="only these scenarios")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME[,...]",
+        help=f"only these scenarios, by name or by group: {', '.join(GROUPS)}",
+    )
     parser.add_argument("--servers", action="append", default=[], metavar="NAME[,...]", help="only these servers")
     parser.add_argument("--rounds", type=_positive, help=f"rounds (default {FULL['rounds']})")
     parser.add_argument("--seconds", type=_positive, help=f"seconds of each measurement (default {FULL['seconds']})")
@@ -70,8 +77,9 @@ def _run(options: argparse.Namespace) -> int:
     scenarios = select_scenarios(options.only)
     servers = select_servers(options.servers)
     if options.list:
-        print("scenarios:", *(scenario.key for scenario in SCENARIOS))
-        print("servers:  ", *(server.key for server in SERVERS))
+        for group in GROUPS:
+            print(f"{group}:", *(scenario.key for scenario in SCENARIOS if scenario.group == group))
+        print("servers:", *(server.key for server in SERVERS))
         return 0
     if options.render:
         directory = options.output or ROOT / "docs"
@@ -84,21 +92,25 @@ def _run(options: argparse.Namespace) -> int:
             return 0
     check_tools()
     check_processors(options.server_cpu, options.load_cpu)
-    record = _measure_all(options, scenarios, servers)
-    complete = not (options.only or options.servers or options.quick)
-    directory = options.output or (ROOT / "docs" if complete else None)
+    run = _measure_all(options, scenarios, servers)
+    # Rows measured for a second only, or without their peers, would stand beside others as if they were comparable.
+    quotable = not (options.servers or options.quick)
+    directory = options.output or (ROOT / "docs" if quotable else None)
     if directory is not None:
-        _write_pages(record, directory, readme=options.readme)
-    return 0
+        _write_pages(load_record(directory / "benchmarks.json").merge(run), directory, readme=options.readme)
+    for fault in run.faults():
+        print(f"no figures: {fault.scenario}: {fault.entry}: {fault.reason}", file=sys.stderr)
+    return 1 if run.faults() else 0
 
 
 def select_scenarios(names: Sequence[str]) -> list[Scenario]:
-    """Choose scenarios by comma-separated names; none given means all."""
+    """Choose scenarios by comma-separated names, their own or those of groups; none given means all."""
     chosen = [name for part in names for name in part.split(",")]
     for name in chosen:
-        if name not in BY_NAME:
-            raise BenchError(f"no scenario {name!r}; there are: {', '.join(BY_NAME)}")
-    return [BY_NAME[name] for name in chosen] if chosen else list(SCENARIOS)
+        if name not in BY_NAME and name not in GROUPS:
+            raise BenchError(f"no scenario {name!r}; there are: {', '.join([*GROUPS, *BY_NAME])}")
+    found = [scenario for name in chosen for scenario in SCENARIOS if name in {scenario.key, scenario.group}]
+    return list(dict.fromkeys(found)) if chosen else list(SCENARIOS)
 
 
 def select_servers(names: Sequence[str]) -> frozenset[str]:
@@ -110,7 +122,7 @@ def select_servers(names: Sequence[str]) -> frozenset[str]:
     return frozenset(chosen or BY_KEY)
 
 
-def _measure_all(options: argparse.Namespace, scenarios: list[Scenario], servers: frozenset[str]) -> Record:
+def _measure_all(options: argparse.Namespace, scenarios: list[Scenario], servers: frozenset[str]) -> Run:
     defaults = QUICK if options.quick else FULL
     method = Method(
         rounds=options.rounds or defaults["rounds"],
@@ -121,39 +133,40 @@ def _measure_all(options: argparse.Namespace, scenarios: list[Scenario], servers
     )
     # This program itself must not take time from the server that it measures.
     os.sched_setaffinity(0, {method.load_cpu})
+    raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="hostler-bench-") as scratch:
         places = Places(ROOT, PEERS, Path(scratch))
         date = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-        record = Record(date, load_machine(), load_versions(places), method)
+        run = Run(date, load_machine(), load_versions(places), method)
         for scenario in scenarios:
-            _measure_scenario(scenario, servers, record, places)
-            print(f"\n{scenario.title}\n{render_table(record, scenario)}", flush=True)
-    return record
+            _measure_scenario(scenario, servers, run, places)
+            print(f"\n{scenario.title}\n{render_table(Record([run]), scenario)}", flush=True)
+    return run
 
 
-def _measure_scenario(scenario: Scenario, servers: frozenset[str], record: Record, places: Places) -> None:
+def _measure_scenario(scenario: Scenario, servers: frozenset[str], run: Run, places: Places) -> None:
     """Measure all rows of a scenario in rounds, so that a drift of the machine meets them all alike."""
     rows = [entry for entry in scenario.entries if entry.server in servers]
-    for number in range(1, record.method.rounds + 1):
+    for number in range(1, run.method.rounds + 1):
         for entry in list(rows):
-            print(
-                f"{scenario.key}: round {number} of {record.method.rounds}: {entry.title}", file=sys.stderr, flush=True
-            )
-            if not _measure_row(scenario, entry, number, record, places):
+            print(f"{scenario.key}: round {number} of {run.method.rounds}: {entry.title}", file=sys.stderr, flush=True)
+            if not _measure_row(Trial(scenario, entry, number, run.method, places), run):
                 rows.remove(entry)
 
 
-def _measure_row(scenario: Scenario, entry: Entry, number: int, record: Record, places: Places) -> bool:
+def _measure_row(trial: Trial, run: Run) -> bool:
+    """Measure one row; false where it gave no figures, which is noted with the reason."""
+    scenario, entry = trial.scenario.key, trial.entry.key
     try:
-        measurement = measure(scenario, entry, number, record.method, places)
+        measurement = measure(trial)
     except BenchError as error:
         print(f"  {error}", file=sys.stderr)
-        record.failures.append(Failure(scenario.key, entry.key, str(error)))
+        run.failures.append(Failure(scenario, entry, str(error)))
         return False
     if measurement is None:
-        record.failures.append(Failure(scenario.key, entry.key, "cannot do this"))
+        run.failures.append(Failure(scenario, entry, UNABLE))
         return False
-    record.measurements.append(measurement)
+    run.measurements.append(measurement)
     return True
 
 

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.result import Measurement, Record
-from bench.scenario import BY_NAME, MAIN
+from bench.scenario import BY_NAME, HOSTLER, HOSTLER_ASGI, MAIN, MAIN_ASGI
+from bench.server import BY_KEY
 from bench.statistic import Spread
-
-HOSTLER = "hostler"
-# A fixed answer or a file: what nginx does without an application is a floor, not the work of a peer.
-NOT_PEERS = ("hostler", "nginx", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +70,9 @@ def worker_memory(item: Measurement) -> float:
 
 
 def list_peers(scenario: str) -> list[str]:
-    """Name the rows of a scenario that are servers with an application, other than Hostler."""
-    return [entry.key for entry in BY_NAME[scenario].entries if entry.server not in NOT_PEERS]
+    """Name the rows of a scenario that are servers with its application, other than Hostler."""
+    entries = BY_NAME[scenario].entries
+    return [entry.key for entry in entries if BY_KEY[entry.server].role == "peer" and not entry.memory_only]
 
 
 def _against(
@@ -88,6 +86,12 @@ def _against(
         return max(values, key=lambda value: value.spread.median, default=None)
 
     return evaluate
+
+
+def _asgi_against(
+    scenario: str, others: list[str], figure: Callable[[Measurement], float] = cpu
+) -> Callable[[Record], Value | None]:
+    return _against(scenario, others, figure, HOSTLER_ASGI)
 
 
 def _share_of_ideal(record: Record) -> Value | None:
@@ -110,6 +114,42 @@ GOALS = (
         "Access log on: at most 10 % more processor time",
         1.1,
         _against("access-log", ["hostler log off"], entry="hostler log on"),
+    ),
+    # Hostler with uvloop, as its peers have it.
+    Goal(
+        "ASGI, 64 connections, uvloop: processor time at most 1.35 times nginx",
+        1.35,
+        _asgi_against(MAIN_ASGI, ["nginx"]),
+    ),
+    Goal(
+        "ASGI, 64 connections, uvloop: at most half of Granian and of Uvicorn",
+        0.5,
+        _asgi_against(MAIN_ASGI, ["granian-asgi", "uvicorn"]),
+    ),
+    Goal(
+        "ASGI, 8 connections, uvloop: at most 0.4 times Granian",
+        0.4,
+        _asgi_against("asgi-plaintext-8", ["granian-asgi"]),
+    ),
+    Goal(
+        "FastAPI route, uvloop: below every peer",
+        1.0,
+        _asgi_against("asgi-fastapi", list_peers("asgi-fastapi")),
+    ),
+    Goal(
+        "WebSocket echo of 64 B, uvloop: at most 0.6 times the best peer",
+        0.6,
+        _asgi_against("ws-echo-64", list_peers("ws-echo-64")),
+    ),
+    Goal(
+        "WebSocket echo of 16 KiB, uvloop: at most 0.6 times the best peer",
+        0.6,
+        _asgi_against("ws-echo-16k", list_peers("ws-echo-16k")),
+    ),
+    Goal(
+        "Memory of a worker for ASGI, uvloop: below Uvicorn's",
+        1.0,
+        _asgi_against(MAIN_ASGI, ["uvicorn"], worker_memory),
     ),
 )
 

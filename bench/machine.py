@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from bench.server import SERVERS, Places
 
 # Debian keeps nginx where the path of an ordinary user does not lead.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+
+# Twice the backlog that the servers are given; arbitrary.
+OPEN_FILES = 4096
+# What several servers run on, beside themselves.
+SHARED_PACKAGES = {"fastapi", "flask", "gunicorn_h1c", "httptools", "uvloop", "websockets", "wsproto"}
 
 _VERSIONS_SCRIPT = """
 import importlib.metadata, json, sys
@@ -50,7 +56,7 @@ def load_machine() -> dict[str, str]:
 
 def load_versions(places: Places) -> dict[str, str]:
     """Ask all that takes part for its version; what is not installed is missing from the answer."""
-    packages = sorted({server.package for server in SERVERS if server.package} | {"flask"})
+    packages = sorted({server.package for server in SERVERS if server.package} | SHARED_PACKAGES)
     versions = {
         "hostler": hostler.__version__,
         "nginx": parse_version(_ask("nginx", "-v")),
@@ -82,6 +88,17 @@ def check_processors(*wanted: int) -> None:
         raise BenchError(
             f"processor {missing[0]} is not usable here, only {sorted(usable)}; choose with --server-cpu and --load-cpu"
         )
+
+
+def raise_file_limit() -> None:
+    """Let this program and all that it starts open the files that a thousand connections need.
+
+    Not as many as the machine allows: some servers keep a table of that length.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != resource.RLIM_INFINITY and now < OPEN_FILES:
+        wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def check_tools() -> None:

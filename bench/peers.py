@@ -47,7 +47,8 @@ def build_peers(environment: Path) -> None:
         raise BenchError("the header ev.h is missing: bjoern needs it (Debian: apt-get install libev-dev)")
     # Of the interpreter that this one was made from: the peers run on what Hostler runs on.
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
-    install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement"]
+    # The lock is complete. Asked for dependencies, pip 23 demands a hash for "name[extra]" beside that of "name".
+    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement"]
     command = [str(environment / "bin" / "python"), "-m", "pip", *install, str(REQUIREMENTS)]
     if subprocess.run(command, check=False).returncode:
         raise BenchError(f"the peers could not be installed into {environment}; pip's message stands above")

@@ -8,8 +8,12 @@ from bench.goal import cpu
 from bench.report import format_figure, list_rows
 from bench.result import Record
 from bench.scenario import BY_NAME, Entry, Scenario
+from bench.server import BY_KEY
 
-PANELS = ("plaintext-64", "plaintext-1", "post", "large", "sleep", "flask")
+PANELS = (
+    *("plaintext-64", "plaintext-1", "post", "large", "sleep", "flask"),
+    *("asgi-plaintext-64", "asgi-fastapi", "ws-echo-64", "ws-echo-16k"),
+)
 # Pixels. The panel is as wide as half of a README column on GitHub (about 900).
 PANEL_WIDTH = 440
 MARGIN = 20
@@ -20,6 +24,7 @@ STEP = 20
 TITLE = 34
 HEAD = 62
 COLUMNS = 2
+HEADING = "Processor time per request or message, µs (less is better)"
 
 STYLE = """
 .ground{fill:#ffffff}.text{fill:#1f2328}.quiet{fill:#59636e}.peer{fill:#8c959f}.floor{fill:#c8cdd3}.hostler{fill:#0969da}
@@ -49,7 +54,7 @@ def render_plot(record: Record) -> str:
             f'viewBox="0 0 {width} {top}">',
             f"<title>Processor time per request</title><style>{STYLE}</style>",
             f'<rect class="ground" width="{width}" height="{top}" rx="8"/>',
-            f'<text class="text main" x="{MARGIN}" y="30">Processor time per request, µs (less is better)</text>',
+            f'<text class="text main" x="{MARGIN}" y="30">{HEADING}</text>',
             f'<text class="quiet" x="{MARGIN}" y="49">{escape(_subtitle(record))}</text>',
             *parts,
             "</svg>\n",
@@ -58,8 +63,9 @@ def render_plot(record: Record) -> str:
 
 
 def _subtitle(record: Record) -> str:
-    rounds = f"median of {record.method.rounds} rounds with range" if record.method.rounds > 1 else "one round"
-    return f"one worker each, {rounds}; each panel has its own scale; {record.machine['processor']}; {record.date[:10]}"
+    processors = "; ".join(dict.fromkeys(run.machine["processor"] for run in record.runs))
+    dates = ", ".join(dict.fromkeys(run.date[:10] for run in record.runs))
+    return f"one worker each, median of the rounds with range; each panel has its own scale; {processors}; {dates}"
 
 
 def _rows(record: Record, scenario: Scenario) -> list[Entry]:
@@ -77,7 +83,8 @@ def _render_panel(record: Record, scenario: Scenario, rows: list[Entry], left: i
             continue
         y = top + TITLE + number * STEP
         end, least, most = (start + value * scale for value in (spread.median, spread.least, spread.greatest))
-        kind = {"hostler": "hostler", "nginx": "floor"}.get(entry.server, "peer")
+        role = BY_KEY[entry.server].role
+        kind = "floor" if role == "alone" else role
         text = "text strong" if kind == "hostler" else "text"
         parts += [
             f'<text class="{text}" x="{start - 8}" y="{y + 11}" text-anchor="end">{escape(entry.title)}</text>',

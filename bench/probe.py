@@ -5,6 +5,10 @@ from __future__ import annotations
 import http.client
 import subprocess
 import time
+from collections.abc import Callable
+
+from websockets.exceptions import InvalidMessage, WebSocketException
+from websockets.sync.client import connect
 
 from bench.errors import BenchError
 from bench.load import Load
@@ -36,8 +40,36 @@ def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) 
         raise BenchError(f"answered {len(body)} bytes (Content-Length {length}), not the expected {len(expected)}")
 
 
-def wait_until_served(process: subprocess.Popen[bytes], port: int, load: Load, expected: bytes) -> None:
+def check_echo(port: int, size: int, *, deflate: bool, timeout: float = 10.0) -> None:
+    """Send one message with another client than the one that is timed, and compare what comes back.
+
+    Errors:
+        BenchError: it is not what was sent, or the protocol is violated.
+        OSError: there is no answer.
+    """
+    message = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    compression = "deflate" if deflate else None
+    try:
+        with connect(
+            f"ws://127.0.0.1:{port}/", compression=compression, proxy=None, open_timeout=timeout, close_timeout=1
+        ) as client:
+            client.send(message)
+            answer = client.recv(timeout=timeout)
+    except InvalidMessage as error:
+        # Also what becomes of a connection that a dying server leaves in its backlog.
+        raise ConnectionError(f"the handshake has no HTTP response: {error}") from error
+    except WebSocketException as error:
+        raise BenchError(f"no WebSocket: {error}") from error
+    if answer != message:
+        raise BenchError(f"echoed {len(answer)} units of {type(answer).__name__}, not the {size} bytes that were sent")
+
+
+def wait_until_served(process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
     """Wait until a new server gives the right answer.
+
+    Args:
+        process: the server.
+        check: looks at an answer; OSError means that there is none yet.
 
     Errors:
         BenchError: it ended, gave a wrong answer, or took longer than `START_SECONDS`.
@@ -45,7 +77,7 @@ def wait_until_served(process: subprocess.Popen[bytes], port: int, load: Load, e
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            return check_answer(port, load, expected)
+            return check()
         except OSError as error:
             if time.monotonic() > deadline:
                 raise BenchError(f"gave no answer within {START_SECONDS:.0f} s: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +27,6 @@ class ProcessStat:
     pid: int
     parent: int
     ticks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Proportional set size, in bytes.
-
-    Attributes:
-        tree: of all processes of the tree together.
-        worker: of the process that did the work.
-        processes: how many processes the tree has.
-    """
-
-    tree: int
-    worker: int
-    processes: int
 
 
 def parse_stat(text: str) -> ProcessStat:
@@ -98,25 +84,75 @@ def load_tree(root: int) -> dict[int, int]:
     return {process.pid: process.ticks for process in select_tree(root, found)}
 
 
-def load_memory(before: dict[int, int], after: dict[int, int]) -> Memory:
-    """Read the memory of a tree.
-
-    Args:
-        before: ticks by process at the start of the work.
-        after: the same at its end; the process that used most in between is the worker.
-    """
+def load_sizes(pids: Iterable[int]) -> dict[int, int]:
+    """Read the proportional set size of each process, in bytes; one that ended in between is left out."""
     sizes = {}
-    for pid in after:
+    for pid in pids:
         try:
             sizes[pid] = parse_pss((PROC / str(pid) / "smaps_rollup").read_text())
         except (FileNotFoundError, ProcessLookupError):
             continue
+    return sizes
+
+
+def find_worker(before: dict[int, int], after: dict[int, int], sizes: dict[int, int]) -> int:
+    """Find the process that used most ticks in between, among those whose sizes are known.
+
+    Args:
+        before: ticks by process at the start of the work.
+        after: the same at its end.
+        sizes: memory by process.
+
+    Errors:
+        BenchError: there is none.
+    """
     if not sizes:
         raise BenchError("the server ended during the measurement")
-    worker = max(sizes, key=lambda pid: after[pid] - before.get(pid, 0))
-    return Memory(tree=sum(sizes.values()), worker=sizes[worker], processes=len(sizes))
+    return max(sizes, key=lambda pid: after[pid] - before.get(pid, 0))
 
 
 def load_busy_seconds(cpu: int) -> float:
     """Read how long one processor has not been idle since the machine started, in seconds."""
     return parse_busy_ticks((PROC / "stat").read_text(), cpu) / TICKS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tree of processes has used between two moments.
+
+    Attributes:
+        cpu: processor time of all processes, in seconds.
+        foreign_share: what others used of the tree's processor meanwhile, from 0 to 1.
+        sizes: proportional set size of each process at the end, in bytes.
+        worker: the process that did the work.
+    """
+
+    cpu: float
+    foreign_share: float
+    sizes: dict[int, int]
+    worker: int
+
+
+class Meter:
+    """Measures a tree of processes on one processor, from now on."""
+
+    def __init__(self, pid: int, cpu: int) -> None:
+        self._pid = pid
+        self._cpu = cpu
+        self._started = time.monotonic()
+        self._busy = load_busy_seconds(cpu)
+        self._before = load_tree(pid)
+
+    def stop(self) -> Usage:
+        """Read what has been used.
+
+        Errors:
+            BenchError: the tree has ended.
+        """
+        after = load_tree(self._pid)
+        busy = load_busy_seconds(self._cpu) - self._busy
+        elapsed = time.monotonic() - self._started
+        sizes = load_sizes(after)
+        # A reaped child moves into the figure of its parent, so the sum over the tree never loses anybody's time.
+        cpu = (sum(after.values()) - sum(self._before.values())) / TICKS_PER_SECOND
+        return Usage(cpu, max(0.0, (busy - cpu) / elapsed), sizes, find_worker(self._before, after, sizes))

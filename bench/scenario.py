@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from bench.apps import large, mixed, sleep
+from bench.apps import large, mixed, sleep, sleep_asgi
 from bench.load import Load
-from bench.server import BY_KEY, SERVERS
+from bench.messages import MessageLoad
+from bench.server import BY_KEY
 
 GREETING = b"Hello, world!"
 POST_SIZE = 16_384
 POOL = 32
+HELD_CONNECTIONS = 1000
+WAITING_CONNECTIONS = 128
 MAIN = "plaintext-64"
+MAIN_ASGI = "asgi-plaintext-64"
+# Hostler's row that others are compared with, per interface. Under ASGI the one with uvloop: its peers have it too.
+HOSTLER = "hostler"
+HOSTLER_ASGI = "hostler-uvloop"
+
+Group = Literal["wsgi", "asgi", "websocket"]
+GROUPS: dict[Group, str] = {"wsgi": "WSGI", "asgi": "ASGI", "websocket": "WebSocket"}
+Figure = Literal["cpu_us", "connection_pss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class Entry:
         label: the name of the row where it is not that of the server; it tells rows of one server apart.
         memory_only: whether only the memory of this row is comparable.
         base: the key of the row that this one's processor time is divided by in tables.
+        app: the module of `bench.apps` where it is not that of the scenario.
     """
 
     server: str
@@ -32,7 +45,8 @@ class Entry:
     access_log: bool = False
     label: str = ""
     memory_only: bool = False
-    base: str = "hostler"
+    base: str = HOSTLER
+    app: str = ""
 
     @property
     def key(self) -> str:
@@ -55,28 +69,40 @@ class Scenario:
         title: its heading.
         about: one sentence on what it shows.
         app: the module of `bench.apps`.
-        load: the requests whose figures are reported.
-        expected: the body of a right answer.
+        load: the requests or messages whose figures are reported.
+        expected: the body of a right answer; messages are expected back as they were sent.
         entries: the rows, in the order in which they are measured.
         beside: requests that run at the same time and count for the processor time only.
         ideal_rate: requests per second that no server can exceed in this case; 0 where there is no such bound.
         least_seconds: how long to measure at least, where answers take long: the first wave of them must not weigh.
+        group: the interface that the applications are written for; a heading, and a name for all of its scenarios.
+        framework: whether the application needs one, which then comes from the peers' environment for every server.
+        figure: the attribute of a measurement that rows are ordered by and compared in.
+        unit: what `requests` counts, in a word.
     """
 
     key: str
     title: str
     about: str
     app: str
-    load: Load
+    load: Load | MessageLoad
     expected: bytes
     entries: tuple[Entry, ...]
     beside: tuple[Load, ...] = field(default=())
     ideal_rate: float = 0.0
     least_seconds: int = 0
+    group: Group = "wsgi"
+    framework: bool = False
+    figure: Figure = "cpu_us"
+    unit: str = "request"
 
 
-WSGI = tuple(server.key for server in SERVERS if server.key not in ("nginx", "uvicorn"))
-ALL = ("hostler", "nginx", *(key for key in WSGI if key != "hostler"))
+WSGI = (
+    *(HOSTLER, "fastwsgi", "bjoern", "granian", "granian-default", "uwsgi", "waitress"),
+    *("gunicorn-gthread", "gunicorn-sync"),
+)
+ALL = (HOSTLER, "nginx", *(key for key in WSGI if key != HOSTLER))
+ASGI = (HOSTLER_ASGI, "hostler-asyncio", "granian-asgi", "uvicorn", "gunicorn-asgi", "hypercorn")
 # Granian's own choice of threads would be another pool than the one that the case defines.
 POOLED = tuple(key for key in WSGI if BY_KEY[key].threads and key != "granian-default")
 
@@ -111,13 +137,62 @@ def _plaintext(connections: int, about: str, entries: tuple[Entry, ...]) -> Scen
     return Scenario(f"plaintext-{connections}", title, about, "plaintext", Load(connections), GREETING, entries)
 
 
-SCENARIOS = (
+def _asgi_rows(*others: str) -> tuple[Entry, ...]:
+    return tuple(Entry(key, base=HOSTLER_ASGI) for key in (*ASGI, *others))
+
+
+def _asgi(
+    key: str, title: str, about: str, app: str, load: Load, expected: bytes, *others: str, ideal_rate: float = 0.0
+) -> Scenario:
+    """Build a scenario of HTTP requests to an ASGI application; `others` are rows beside those of the servers."""
+    return Scenario(
+        f"asgi-{key}",
+        f"ASGI: {title}",
+        about,
+        app,
+        load,
+        expected,
+        _asgi_rows(*others),
+        ideal_rate=ideal_rate,
+        least_seconds=5 if ideal_rate else 0,
+        group="asgi",
+        framework="alone" in others,
+    )
+
+
+def _asgi_plaintext(connections: int, about: str) -> Scenario:
+    noun = "connection" if connections == 1 else "connections"
+    title, load = f"plain text, {connections} {noun}", Load(connections)
+    return _asgi(f"plaintext-{connections}", title, about, "plaintext_asgi", load, GREETING, "nginx")
+
+
+def _echo(key: str, title: str, about: str, load: MessageLoad) -> Scenario:
+    entries = _asgi_rows()
+    return Scenario(key, title, about, "ws_echo", load, b"", entries, group="websocket", unit="message")
+
+
+def _held(key: str, title: str, about: str, *, deflate: bool) -> Scenario:
+    return Scenario(
+        key,
+        title,
+        about,
+        "ws_echo",
+        MessageLoad(HELD_CONNECTIONS, 64, deflate=deflate, hold=True),
+        b"",
+        _asgi_rows(),
+        group="websocket",
+        figure="connection_pss",
+        unit="connection",
+    )
+
+
+WSGI_SCENARIOS = (
     _plaintext(1, "One client that waits for each answer: latency, and no batching anywhere.", _rows(ALL)),
     _plaintext(8, "A few clients.", _rows(ALL)),
     _plaintext(
         64,
         "The main figure: a busy server whose application costs nothing.",
-        (*_rows(ALL), Entry("uvicorn", memory_only=True)),
+        (*_rows(ALL), Entry("uvicorn", memory_only=True, app="plaintext_asgi")),
     ),
     _plaintext(512, "Many clients at once: queues, and what a connection costs.", _rows(ALL)),
     Scenario(
@@ -157,6 +232,7 @@ SCENARIOS = (
         Load(64),
         b'{"message":"Hello, world!"}\n',
         _rows(WSGI),
+        framework=True,
     ),
     Scenario(
         "mixed",
@@ -189,4 +265,78 @@ SCENARIOS = (
         _threaded(),
     ),
 )
+ASGI_SCENARIOS = (
+    _asgi_plaintext(1, "One client that waits for each answer."),
+    _asgi_plaintext(8, "A few clients."),
+    _asgi_plaintext(64, "A busy server whose application costs nothing."),
+    _asgi_plaintext(512, "Many clients at once."),
+    _asgi(
+        "post",
+        "POST of 16 KiB, echoed",
+        "A request body read through `receive` and sent back, 64 connections.",
+        "echo_asgi",
+        Load(64, "POST", POST_SIZE),
+        b"x" * POST_SIZE,
+    ),
+    _asgi(
+        "large",
+        "response of 1 MiB",
+        "One large bytes object, 16 connections; nginx sends a file by sendfile.",
+        "large_asgi",
+        Load(16),
+        large.BODY,
+        "nginx",
+    ),
+    _asgi(
+        "sleep",
+        f"20 ms of waiting, {WAITING_CONNECTIONS} connections",
+        "Every call awaits `asyncio.sleep` as if it asked a database.",
+        "sleep_asgi",
+        Load(WAITING_CONNECTIONS),
+        GREETING,
+        ideal_rate=WAITING_CONNECTIONS / sleep_asgi.SECONDS,
+    ),
+    _asgi(
+        "fastapi",
+        "FastAPI route with JSON",
+        "What is left of the differences under a framework, 64 connections.",
+        "fastapi_json",
+        Load(64),
+        b'{"message":"Hello, world!"}',
+        "alone",
+    ),
+)
+WEBSOCKET_SCENARIOS = (
+    _echo(
+        "ws-echo-64",
+        "WebSocket echo of 64 B",
+        "64 connections, each of which sends its next message when the last one is back.",
+        MessageLoad(64, 64),
+    ),
+    _echo(
+        "ws-echo-16k",
+        "WebSocket echo of 16 KiB",
+        "64 connections, each of which sends its next message when the last one is back.",
+        MessageLoad(64, 16_384),
+    ),
+    _echo(
+        "ws-pipelined",
+        "WebSocket echo of 64 B, 16 under way",
+        "64 connections with 16 messages each under way at the same time.",
+        MessageLoad(64, 64, outstanding=16),
+    ),
+    _held(
+        "ws-idle",
+        f"{HELD_CONNECTIONS:,} idle WebSocket connections",
+        "What a connection holds that has exchanged one message of 64 B and waits.",
+        deflate=False,
+    ),
+    _held(
+        "ws-idle-deflate",
+        f"{HELD_CONNECTIONS:,} idle WebSocket connections, permessage-deflate",
+        "The same where the client offers compression as browsers do, and compresses its message if the server agrees.",
+        deflate=True,
+    ),
+)
+SCENARIOS = (*WSGI_SCENARIOS, *ASGI_SCENARIOS, *WEBSOCKET_SCENARIOS)
 BY_NAME = {scenario.key: scenario for scenario in SCENARIOS}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 # Arbitrary, above the 512 connections of the widest case; a server's own lower default would measure a limit instead.
 BACKLOG = 2048
@@ -39,10 +40,14 @@ http {
 }
 """
 )
+# By application, whether it is written for WSGI or for ASGI.
 NGINX_LOCATIONS = {
     "plaintext": 'location / { return 200 "Hello, world!"; }',
     "large": "location = / { try_files /large.bin =404; }",
 }
+ASGI_SUFFIX = "_asgi"
+# What a row is in a comparison: ours, another server with the application, the least that can be had, no server at all.
+Role = Literal["hostler", "peer", "floor", "alone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Server:
         build: the command for a case, or None where it cannot do what the case asks.
         package: the distribution that its version is read from; empty for Hostler and nginx.
         threads: whether it can run several calls at once within one worker.
+        role: what its rows are in a comparison.
         note: what a reader of its figures has to know.
     """
 
@@ -116,6 +122,7 @@ class Server:
     build: Callable[[Case], list[str] | None]
     package: str = ""
     threads: bool = False
+    role: Role = "peer"
     note: str = ""
 
 
@@ -126,13 +133,29 @@ def build_hostler(case: Case) -> list[str] | None:
     return [*command, "--workers", "1", "--threads", str(case.threads), *log]
 
 
+def build_hostler_asyncio(case: Case) -> list[str] | None:
+    """Hostler with the event loop of the standard library."""
+    return _hostler_asgi(case, "asyncio")
+
+
+def build_hostler_uvloop(case: Case) -> list[str] | None:
+    """Hostler with uvloop, which its environment must have."""
+    return _hostler_asgi(case, "uvloop")
+
+
+def _hostler_asgi(case: Case, loop: str) -> list[str]:
+    command = [sys.executable, "-m", "hostler", "run", case.target, "--bind", case.address]
+    return [*command, "--workers", "1", "--interface", "asgi", "--loop", loop]
+
+
 def build_nginx(case: Case) -> list[str] | None:
     """Nginx without an application: a fixed answer, or a file by sendfile."""
-    location = NGINX_LOCATIONS.get(case.app)
+    app = case.app.removesuffix(ASGI_SUFFIX)
+    location = NGINX_LOCATIONS.get(app)
     if location is None:
         return None
     scratch = case.places.scratch
-    if case.app == "large":
+    if app == "large":
         (scratch / "large.bin").write_bytes(b"0123456789abcdef" * 65_536)
     configuration = scratch / f"nginx-{case.port}.conf"
     configuration.write_text(
@@ -227,14 +250,55 @@ def build_uvicorn(case: Case) -> list[str] | None:
     """Uvicorn with its fast loop and parser."""
     return [
         *(case.places.peer("uvicorn"), "--host", "127.0.0.1", "--port", str(case.port), "--backlog", str(BACKLOG)),
-        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
-        f"bench.apps.{case.app}_asgi:app",
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", case.target),
     ]
 
 
+def build_granian_asgi(case: Case) -> list[str] | None:
+    """Granian with uvloop."""
+    return [
+        *(case.places.peer("granian"), "--interface", "asgi", "--host", "127.0.0.1", "--port", str(case.port)),
+        *("--workers", "1", "--http", "1", "--loop", "uvloop", "--backlog", str(BACKLOG), "--no-log", case.target),
+    ]
+
+
+def build_gunicorn_asgi(case: Case) -> list[str] | None:
+    """Gunicorn's own ASGI worker, with uvloop."""
+    return [*_gunicorn(case), "--worker-class", "asgi", "--asgi-loop", "uvloop", case.target]
+
+
+def build_hypercorn(case: Case) -> list[str] | None:
+    """Hypercorn with uvloop, one worker; it logs no requests unless told where to."""
+    return [
+        *(case.places.peer("hypercorn"), "--bind", case.address, "--workers", "1", "--worker-class", "uvloop"),
+        *("--backlog", str(BACKLOG), "--log-level", "warning", case.target),
+    ]
+
+
+def build_alone(case: Case) -> list[str] | None:
+    """Build the command of a loop that calls the application, to which the seconds are added."""
+    return [case.places.peer("python"), "-m", "bench.launch.alone", case.target]
+
+
 SERVERS = (
-    Server("hostler", "Hostler", build_hostler, threads=True),
-    Server("nginx", "nginx (no application)", build_nginx, note="Answers by itself: the floor, not a peer."),
+    Server("hostler", "Hostler", build_hostler, threads=True, role="hostler"),
+    Server("hostler-uvloop", "Hostler (uvloop)", build_hostler_uvloop, role="hostler"),
+    Server("hostler-asyncio", "Hostler (asyncio)", build_hostler_asyncio, role="hostler"),
+    Server(
+        "nginx",
+        "nginx (no application)",
+        build_nginx,
+        role="floor",
+        note="Answers by itself: the floor, not a peer.",
+    ),
+    Server(
+        "alone",
+        "no server",
+        build_alone,
+        role="alone",
+        note="The application called with a prepared scope, one call after the other, under uvloop in one process: the "
+        "processor time that is the framework's own, the same under every server.",
+    ),
     Server("fastwsgi", "fastwsgi", build_fastwsgi, "fastwsgi", note="One call at a time; no access log."),
     Server("bjoern", "bjoern", build_bjoern, "bjoern", note="One call at a time; no access log."),
     Server("granian", "Granian", build_granian, "granian", threads=True, note="`--blocking-threads` as the case asks."),
@@ -252,6 +316,21 @@ SERVERS = (
     Server(
         "gunicorn-sync", "Gunicorn sync", build_gunicorn_sync, "gunicorn", note="A new connection for each request."
     ),
-    Server("uvicorn", "Uvicorn (ASGI)", build_uvicorn, "uvicorn", note="Measured for its memory only."),
+    Server("uvicorn", "Uvicorn", build_uvicorn, "uvicorn", note="`--loop uvloop --http httptools`, no access log."),
+    Server(
+        "granian-asgi",
+        "Granian (ASGI)",
+        build_granian_asgi,
+        "granian",
+        note="`--loop uvloop`, one runtime thread, which is also its default for ASGI; no permessage-deflate.",
+    ),
+    Server(
+        "gunicorn-asgi",
+        "Gunicorn asgi",
+        build_gunicorn_asgi,
+        "gunicorn",
+        note="Its own worker with uvloop and its parser in C (gunicorn_h1c); no permessage-deflate.",
+    ),
+    Server("hypercorn", "Hypercorn", build_hypercorn, "hypercorn", note="`--worker-class uvloop`, wsproto."),
 )
 BY_KEY = {server.key: server for server in SERVERS}

@@ -1,1 +1,1 @@
-"""The applications that every server of the benchmark runs: plain WSGI, nothing imported that a case does not need."""
+"""The applications that every server of the benchmark runs: plain WSGI or ASGI, with no more imports than needed."""

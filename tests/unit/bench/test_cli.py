@@ -6,12 +6,21 @@ import pytest
 
 from bench.cli import main, select_scenarios, select_servers
 from bench.errors import BenchError
-from bench.scenario import SCENARIOS
+from bench.scenario import GROUPS, SCENARIOS
 
 
 def test_names_may_be_repeated_or_separated_by_commas() -> None:
     assert [scenario.key for scenario in select_scenarios(["post,large", "flask"])] == ["post", "large", "flask"]
     assert select_servers(["hostler,nginx"]) == {"hostler", "nginx"}
+
+
+def test_group_names_all_of_its_scenarios_and_none_is_measured_twice() -> None:
+    chosen = [scenario.key for scenario in select_scenarios(["websocket,ws-echo-64,post"])]
+    assert chosen == [scenario.key for scenario in SCENARIOS if scenario.group == "websocket"] + ["post"]
+
+
+def test_groups_hold_every_scenario() -> None:
+    assert select_scenarios(list(GROUPS)) == list(SCENARIOS)
 
 
 def test_no_names_mean_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from bench.errors import BenchError
 from bench.load import Load
-from bench.measure import build_environment, find_port, run_server
+from bench.measure import Trial, build_environment, check_scenario, find_port, measure, run_server
 from bench.probe import check_answer, wait_until_served
-from bench.scenario import BY_NAME
+from bench.result import Method
+from bench.scenario import BY_NAME, Entry
 from bench.server import Places
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,9 +41,70 @@ def test_application_gives_the_answer_that_its_scenario_expects(key: str, places
     scenario, port = BY_NAME[key], find_port()
     environment = build_environment(places, scenario)
     with run_server(serve(scenario.app, port), environment, tmp_path / "out", ROOT, CPU) as process:
-        wait_until_served(process, port, scenario.load, scenario.expected)
-        for load in scenario.beside:
-            check_answer(port, load, scenario.expected)
+        wait_until_served(process, lambda: check_scenario(port, scenario))
+
+
+ASGI_KEYS = [
+    "asgi-plaintext-1",
+    "asgi-post",
+    "asgi-large",
+    "asgi-sleep",
+    "asgi-fastapi",
+    "ws-echo-16k",
+    "ws-idle-deflate",
+]
+
+
+@pytest.mark.parametrize("key", ASGI_KEYS)
+def test_asgi_application_gives_the_answer_that_its_scenario_expects(key: str, places: Places, tmp_path: Path) -> None:
+    scenario, port = BY_NAME[key], find_port()
+    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", f"bench.apps.{scenario.app}:app"]
+    environment = build_environment(places, scenario)
+    with run_server(command, environment, tmp_path / "out", ROOT, CPU) as process:
+        wait_until_served(process, lambda: check_scenario(port, scenario))
+
+
+def build_trial(key: str, server: str, tmp_path: Path) -> Trial:
+    """Build a measurement of one second, of a server that the environment of the tests has."""
+    method = Method(rounds=1, warm_up=1, seconds=1, server_cpu=CPU, load_cpu=CPU)
+    return Trial(BY_NAME[key], Entry(server), 1, method, Places(ROOT, Path(sys.prefix), tmp_path))
+
+
+def test_messages_are_measured_without_their_handshakes(tmp_path: Path) -> None:
+    measurement = measure(build_trial("ws-echo-64", "hypercorn", tmp_path))
+    assert measurement is not None
+    assert measurement.requests > 64
+    assert measurement.cpu_us > 0
+    assert (measurement.errors, measurement.deflated) == (0, 0)
+
+
+def test_idle_connections_are_measured_by_what_the_worker_grew(tmp_path: Path) -> None:
+    measurement = measure(build_trial("ws-idle-deflate", "hypercorn", tmp_path))
+    assert measurement is not None
+    assert measurement.requests == measurement.deflated == 1000
+    # Two windows of zlib alone are more than 1 KiB.
+    assert 1024 < measurement.connection_pss < measurement.worker_pss / 1000
+
+
+def test_framework_is_measured_without_a_server(tmp_path: Path) -> None:
+    measurement = measure(build_trial("asgi-fastapi", "alone", tmp_path))
+    assert measurement is not None
+    assert measurement.requests > 0
+    assert 0 < measurement.cpu_us < 1e6
+
+
+def test_framework_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
+    trial = build_trial("asgi-fastapi", "alone", tmp_path)
+    trial = dataclasses.replace(trial, entry=Entry("alone", app="nowhere"))
+    with pytest.raises(BenchError, match=r"status 1; it said: .*bench.apps.nowhere"):
+        measure(trial)
+
+
+def test_server_that_cannot_start_is_reported_with_what_it_said(tmp_path: Path) -> None:
+    trial = build_trial("asgi-plaintext-1", "hypercorn", tmp_path)
+    trial = dataclasses.replace(trial, entry=Entry("hypercorn", app="nowhere"))
+    with pytest.raises(BenchError, match=r"before it answered; it said: .*bench.apps.nowhere"):
+        measure(trial)
 
 
 def test_wrong_answer_is_not_timed(places: Places, tmp_path: Path) -> None:
@@ -51,17 +114,17 @@ def test_wrong_answer_is_not_timed(places: Places, tmp_path: Path) -> None:
         run_server(serve("plaintext", port), environment, tmp_path / "out", ROOT, CPU) as process,
         pytest.raises(BenchError, match="13 bytes"),
     ):
-        wait_until_served(process, port, Load(1), b"something else")
+        wait_until_served(process, lambda: check_answer(port, Load(1), b"something else"))
 
 
 def test_server_that_ends_at_once_is_reported_with_its_status(places: Places, tmp_path: Path) -> None:
     environment = build_environment(places, BY_NAME["plaintext-1"])
-    command = [sys.executable, "-c", "raise SystemExit(7)"]
+    command, port = [sys.executable, "-c", "raise SystemExit(7)"], find_port()
     with (
         run_server(command, environment, tmp_path / "out", ROOT, CPU) as process,
         pytest.raises(BenchError, match="status 7"),
     ):
-        wait_until_served(process, find_port(), Load(1), b"")
+        wait_until_served(process, lambda: check_answer(port, Load(1), b""))
 
 
 def test_whole_group_is_ended_on_an_interrupt_even_where_it_is_deaf_to_a_polite_signal(

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.peers import REQUIREMENTS, find_missing, is_ready, parse_lock
 from bench.server import SERVERS
 
+ROOT = Path(__file__).resolve().parents[3]
 LOCK = "# a comment with a==1\nWaitress==3.0.2 \\\n    --hash=sha256:00\n    # via -r requirements.in\na_b.c==1.0\n"
 
 
@@ -33,3 +34,10 @@ def test_environment_that_does_not_exist_is_not_ready(tmp_path: Path) -> None:
 def test_every_peer_is_in_the_lock_file() -> None:
     wanted = parse_lock(REQUIREMENTS.read_text())
     assert {server.package for server in SERVERS if server.package} <= set(wanted)
+
+
+def test_hostler_and_its_peers_run_on_the_same_versions() -> None:
+    peers, ours = parse_lock(REQUIREMENTS.read_text()), parse_lock((ROOT / "requirements" / "dev.txt").read_text())
+    shared = {name for name in peers if name in ours}
+    assert {"fastapi", "flask", "uvloop", "websockets"} <= shared
+    assert {name: peers[name] for name in shared} == {name: ours[name] for name in shared}

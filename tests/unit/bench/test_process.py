@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from bench.errors import BenchError
 from bench.process import (
+    Meter,
     ProcessStat,
-    load_memory,
-    load_tree,
+    find_worker,
+    load_sizes,
     parse_busy_ticks,
     parse_pss,
     parse_stat,
@@ -63,19 +66,46 @@ def test_tree_of_a_process_that_ended_is_empty() -> None:
     assert select_tree(3, [ProcessStat(9, 1, 1)]) == []
 
 
-def test_worker_is_the_process_that_used_most_in_between() -> None:
+@pytest.fixture
+def child() -> Iterator[int]:
     script = "import sys; print('up', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout
-        child.stdout.readline()
-        tree = load_tree(os.getpid())
-        assert child.pid in tree
-        memory = load_memory({**tree, child.pid: 0, os.getpid(): 10}, {**tree, child.pid: 500, os.getpid(): 20})
-        child.communicate()
-    assert 0 < memory.worker < memory.tree
-    assert memory.processes >= 2
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process.pid
+        process.communicate()
 
 
-def test_memory_of_a_tree_that_ended_is_an_error() -> None:
+def test_sizes_are_those_of_the_processes_that_are_there(child: int) -> None:
+    sizes = load_sizes([child, os.getpid(), 2**22 + 1])
+    assert set(sizes) == {child, os.getpid()}
+    assert all(size > 0 for size in sizes.values())
+
+
+def test_worker_is_the_process_that_used_most_in_between() -> None:
+    sizes = {1: 100, 2: 200, 3: 300}
+    assert find_worker({1: 50, 2: 10}, {1: 60, 2: 500, 3: 15, 4: 900}, sizes) == 2
+
+
+def test_worker_of_a_tree_that_ended_is_an_error() -> None:
     with pytest.raises(BenchError, match="ended during"):
-        load_memory({}, {})
+        find_worker({}, {}, {})
+
+
+def test_meter_counts_the_tree_and_nothing_before(child: int) -> None:
+    meter = Meter(os.getpid(), min(os.sched_getaffinity(0)))
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+    usage = meter.stop()
+    assert 0.05 <= usage.cpu < 10
+    assert child in usage.sizes
+    assert usage.worker == os.getpid()
+    assert usage.foreign_share >= 0
+
+
+def test_meter_of_a_process_that_ended_is_an_error() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    with pytest.raises(BenchError, match="ended during"):
+        Meter(process.pid, min(os.sched_getaffinity(0))).stop()

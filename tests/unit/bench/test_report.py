@@ -23,8 +23,8 @@ from bench.report import (
     render_summary,
     render_table,
 )
-from bench.result import Failure, Measurement, Method, Record, load_record
-from bench.scenario import BY_NAME, MAIN
+from bench.result import UNABLE, Failure, Measurement, Method, Record, Run, load_record
+from bench.scenario import BY_NAME, MAIN, MAIN_ASGI
 
 MACHINE = {"processor": "A & B, 2 usable", "memory": "4.0 GiB", "system": "an OS", "python": "CPython 3", "load": "0.1"}
 
@@ -49,9 +49,14 @@ def build_measurement(
     )
 
 
-def build_record(*measurements: Measurement, failures: tuple[Failure, ...] = ()) -> Record:
+def build_run(*measurements: Measurement, failures: tuple[Failure, ...] = (), day: str = "2020-01-01") -> Run:
     method = Method(rounds=3, warm_up=1, seconds=3, server_cpu=0, load_cpu=1)
-    return Record("2020-01-01 00:00 UTC", MACHINE, {"nginx": "1.0"}, method, list(measurements), list(failures))
+    versions = {"nginx": "1.0", "hostler": "9.9"}
+    return Run(f"{day} 00:00 UTC", MACHINE, versions, method, list(measurements), list(failures))
+
+
+def build_record(*measurements: Measurement, failures: tuple[Failure, ...] = ()) -> Record:
+    return Record([build_run(*measurements, failures=failures)])
 
 
 def find_verdict(record: Record, words: str) -> Verdict:
@@ -63,6 +68,48 @@ def test_record_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text(record.dump())
     assert load_record(path) == record
+
+
+def test_record_without_a_file_is_empty(tmp_path: Path) -> None:
+    assert load_record(tmp_path / "nothing.json") == Record()
+
+
+def test_newer_run_replaces_its_scenarios_and_leaves_the_others_to_their_run() -> None:
+    older = build_run(
+        build_measurement("hostler", 1.0),
+        build_measurement("hostler", 2.0, "post"),
+        failures=(Failure("post", "x", "y"),),
+    )
+    newer = build_run(build_measurement("hostler", 3.0, "post"), day="2021-01-01")
+    record = Record([older]).merge(newer)
+    assert [run.date[:4] for run in record.runs] == ["2020", "2021"]
+    assert record.rounds(MAIN, "hostler", lambda item: item.cpu_us) == {1: 1.0}
+    assert record.rounds("post", "hostler", lambda item: item.cpu_us) == {1: 3.0}
+    assert record.failure("post", "x") == ""
+    assert record.run_of("post") is newer
+    assert record.run_of("large") is None
+
+
+def test_run_whose_scenarios_are_all_replaced_is_gone() -> None:
+    record = Record([build_run(build_measurement("hostler", 1.0))])
+    newer = build_run(failures=(Failure(MAIN, "hostler", "did not start"),), day="2021-01-01")
+    assert record.merge(newer).runs == [newer], "a run that failed does not leave older figures standing"
+
+
+def test_fault_is_a_row_that_should_have_given_figures() -> None:
+    fault = Failure(MAIN, "granian", "gave no answer within 20 s")
+    assert build_run(failures=(Failure(MAIN, "bjoern", UNABLE), fault)).faults() == [fault]
+
+
+def test_every_scenario_of_a_page_says_when_and_with_which_version_it_was_measured() -> None:
+    record = build_record(build_measurement("hostler", 6.0)).merge(
+        build_run(build_measurement("hostler-uvloop", 7.0, MAIN_ASGI), day="2021-01-01")
+    )
+    page = render_markdown(record)
+    assert page.index("### WSGI") < page.index("### ASGI")
+    assert "*Measured 2020-01-01 00:00 UTC, Hostler 9.9.*" in page.partition("### ASGI")[0]
+    assert "*Measured 2021-01-01 00:00 UTC, Hostler 9.9.*" in page.partition("### ASGI")[2]
+    assert f"### Run of 2021-01-01 00:00 UTC\n\n- Scenarios: {MAIN_ASGI}.\n" in page
 
 
 def test_goal_is_reached_at_its_limit_and_missed_beyond() -> None:
@@ -105,6 +152,23 @@ def test_goal_of_the_access_log_compares_the_two_rows_of_hostler() -> None:
     assert verdict.value.spread.median == pytest.approx(1.05)
 
 
+@pytest.mark.parametrize("uvicorn, against, ratio", [(20.0, "granian-asgi", 0.75), (10.0, "uvicorn", 0.9)])
+def test_goal_of_asgi_is_judged_with_uvloop_against_the_better_of_two(
+    uvicorn: float, against: str, ratio: float
+) -> None:
+    values = {"hostler-uvloop": 9.0, "hostler-asyncio": 1.0, "granian-asgi": 12.0, "uvicorn": uvicorn, "hypercorn": 1.0}
+    record = build_record(*(build_measurement(entry, us, MAIN_ASGI) for entry, us in values.items()))
+    verdict = find_verdict(record, "half of Granian and of Uvicorn")
+    assert verdict.value is not None
+    assert (verdict.value.against, verdict.value.spread.median) == (against, ratio)
+
+
+def test_goal_of_a_framework_does_not_count_the_framework_alone() -> None:
+    values = {"hostler-uvloop": 50.0, "hostler-asyncio": 40.0, "uvicorn": 60.0, "alone": 30.0}
+    record = build_record(*(build_measurement(entry, us, "asgi-fastapi") for entry, us in values.items()))
+    assert find_verdict(record, "FastAPI").word == "reached"
+
+
 def test_goal_without_figures_is_neither_reached_nor_missed() -> None:
     verdicts = judge(build_record())
     assert [verdict.word for verdict in verdicts] == ["not measured"] * len(GOALS)
@@ -119,12 +183,41 @@ def test_table_is_ordered_by_processor_time_with_ratios_to_hostler_and_failures_
         failures=(Failure(MAIN, "bjoern", "cannot do this"), Failure(MAIN, "waitress", "gave no answer within 20 s")),
     )
     table = build_table(record, BY_NAME[MAIN])
-    assert [row[0] for row in table[1:]] == ["Hostler", "Granian", "Uvicorn (ASGI)", "bjoern", "waitress"]
+    assert [row[0] for row in table[1:]] == ["Hostler", "Granian", "Uvicorn", "bjoern", "waitress"]
     assert [row[3] for row in table[1:3]] == ["1.00", "2.00"]
     assert table[3][1] == "-", "the processor time of an ASGI server is not comparable"
     assert table[4][1] == "n/a: cannot do this"
     assert {len(row) for row in table} == {len(table[0])}
     assert len({len(line.rstrip()) for line in render_table(record, BY_NAME[MAIN]).splitlines()}) == 1
+
+
+def test_application_without_a_server_has_no_latency_and_no_memory() -> None:
+    record = build_record(
+        build_measurement("alone", 30.0, "asgi-fastapi"), build_measurement("hostler-uvloop", 40.0, "asgi-fastapi")
+    )
+    headings, alone, _ = build_table(record, BY_NAME["asgi-fastapi"])
+    cells = dict(zip(headings, alone, strict=True))
+    assert cells["server"] == "no server"
+    assert (cells["CPU µs/request"], cells["ratio"]) == ("30.0", "0.75")
+    assert cells["p99"] == cells["worker PSS"] == cells["errors"] == "-"
+
+
+def test_idle_connections_are_ordered_and_compared_by_their_memory() -> None:
+    rows = [
+        dataclasses.replace(build_measurement(entry, us, "ws-idle-deflate"), connection_pss=kib * 1024, deflated=count)
+        for entry, us, kib, count in (("uvicorn", 1.0, 60.0, 1000), ("hostler-uvloop", 2.0, 20.0, 0))
+    ]
+    headings, *cells = build_table(build_record(*rows), BY_NAME["ws-idle-deflate"])
+    found = [dict(zip(headings, row, strict=True)) for row in cells]
+    assert [row["server"] for row in found] == ["Hostler (uvloop)", "Uvicorn"]
+    assert [row["KiB/connection"] for row in found] == ["20.0", "60.0"]
+    assert [row["ratio"] for row in found] == ["1.00", "3.00"]
+    assert [row["permessage-deflate"] for row in found] == ["no", "agreed"]
+
+
+def test_messages_are_called_messages() -> None:
+    headings = build_table(build_record(), BY_NAME["ws-echo-64"])[0]
+    assert {"CPU µs/message", "messages/s"} <= set(headings)
 
 
 def test_page_names_method_failures_and_every_measured_scenario_only() -> None:
@@ -162,10 +255,19 @@ def test_summary_needs_both_markers(page: str) -> None:
         insert_summary(page, "new")
 
 
+def test_summary_has_a_table_for_each_interface_that_was_measured() -> None:
+    wsgi = build_measurement("hostler", 6.0)
+    asgi = build_measurement("hostler-uvloop", 7.0, MAIN_ASGI)
+    assert BY_NAME[MAIN_ASGI].title not in render_summary(build_record(wsgi))
+    summary = render_summary(build_record(wsgi, asgi))
+    assert summary.index(BY_NAME[MAIN].title) < summary.index(BY_NAME[MAIN_ASGI].title)
+    assert summary.count("| server | CPU µs/request | ratio | requests/s | p99 | worker PSS |") == 2
+
+
 def test_summary_counts_only_goals_that_were_measured() -> None:
     record = build_record(build_measurement("hostler", 13.0), build_measurement("granian", 12.0))
     memory = dataclasses.replace(build_measurement("uvicorn", 1.0), worker_pss=2 * 2**20)
-    record.measurements.append(memory)
+    record.runs[0].measurements.append(memory)
     assert "1 of 2 measured goals reached" in render_summary(record)
 
 
