@@ -71,6 +71,9 @@ class FakeAsgiEngine:
     def stop(self) -> None:
         os.write(self._wake_write, b"s")
 
+    def requests(self) -> list[asyncio.Task[None]]:
+        return [task for task in self._tasks if not task.done()]
+
     def reopen_logs(self) -> None:
         self._hooks.log(20, "the access log was reopened")
 

@@ -9,6 +9,10 @@ pub const ABNORMAL: u16 = 1006;
 /// The close frame that arrived had no code (RFC 6455 7.4.1).
 pub const NO_STATUS: u16 = 1005;
 
+/// Fewer bytes of messages are not counted as held: the account would have to be changed with each of them.
+/// Arbitrary: a small part of what a connection costs anyway.
+const NEGLIGIBLE: usize = 4_096;
+
 /// One message, complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
@@ -30,7 +34,7 @@ pub struct Closed {
 /// What the application finds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A message, and whether the reactor should be told that there is room again.
+    /// A message, and whether the reactor should be told: there is room again, or much less is held.
     Message(Message, bool),
     /// The end, after all messages.
     Closed(Closed),
@@ -101,10 +105,13 @@ impl Inbox {
         self.state().closed.is_some()
     }
 
-    /// Bytes held.
+    /// Bytes held, if they are worth counting.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.state().bytes
+        match self.state().bytes {
+            0..NEGLIGIBLE => 0,
+            bytes => bytes,
+        }
     }
 
     /// Takes the next message, or looks how it ended.
@@ -112,6 +119,7 @@ impl Inbox {
     pub fn take(&self) -> Received {
         let mut state = self.state();
         let was_full = self.is_full_with(&state);
+        let was_counted = state.bytes >= NEGLIGIBLE;
         if let Some(message) = state.messages.pop_front() {
             state.bytes -= message.data.len();
             if state.messages.is_empty() {
@@ -119,7 +127,8 @@ impl Inbox {
                 state.messages = VecDeque::new();
             }
             let makes_room = was_full && !self.is_full_with(&state);
-            return Received::Message(message, makes_room);
+            let is_lighter = was_counted && state.bytes < NEGLIGIBLE;
+            return Received::Message(message, makes_room || is_lighter);
         }
         match &state.closed {
             Some(closed) => Received::Closed(closed.clone()),
@@ -170,6 +179,17 @@ mod tests {
         assert_eq!(inbox.take(), Received::Message(text("a"), true));
         assert_eq!(inbox.take(), Received::Message(text("b"), false));
         assert_eq!(inbox.take(), Received::Nothing);
+    }
+
+    #[test]
+    fn reactor_is_told_when_little_is_left_of_much() {
+        let inbox = Inbox::new(8, 0);
+        inbox.push(text(&"a".repeat(NEGLIGIBLE)));
+        inbox.push(text("b"));
+        assert_eq!(inbox.held(), NEGLIGIBLE + 1);
+        assert!(matches!(inbox.take(), Received::Message(_, true)));
+        assert_eq!(inbox.held(), 0);
+        assert!(matches!(inbox.take(), Received::Message(_, false)));
     }
 
     #[test]

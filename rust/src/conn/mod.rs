@@ -284,6 +284,16 @@ impl Conn {
         self.phase == Phase::Head && self.input.is_empty()
     }
 
+    /// Shortens what need not last once the worker drains.
+    pub fn hasten(&mut self, context: &Context) {
+        let limit = match self.phase {
+            Phase::Head if self.input.is_empty() => context.idle_timeout(),
+            Phase::Linger => context.linger_timeout(),
+            _ => return,
+        };
+        self.deadline = self.deadline.min(context.now.millis + limit);
+    }
+
     /// Lets go of everything before the connection is dropped. Returns the request that was not finished, if it is here.
     pub fn release(&mut self, context: &mut Context) -> Option<Box<Request>> {
         self.output.clear(&mut context.retired);
@@ -294,7 +304,8 @@ impl Conn {
         if let Some(session) = &self.websocket {
             session.lose();
         }
-        if matches!(self.phase, Phase::App | Phase::WebSocket) {
+        let is_awaited = self.room_wanted.take().is_some();
+        if is_awaited || matches!(self.phase, Phase::App | Phase::WebSocket) {
             context.tell(self.id);
         }
         context.buffered -= self.charged;
@@ -350,7 +361,7 @@ mod tests {
     use crate::codec::http1::Limits;
     use crate::trust::{Networks, Precedence};
 
-    fn context() -> Context {
+    pub(super) fn context() -> Context {
         let settings = Settings {
             limits: Limits::default(),
             head_timeout: 1_000,
@@ -376,7 +387,7 @@ mod tests {
         Context::new(settings, None)
     }
 
-    fn conn(context: &Context) -> (Conn, UnixStream) {
+    pub(super) fn conn(context: &Context) -> (Conn, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let conn = Conn::new(1, Stream::new(ours.into()), Peer::Unix, 0, context);
@@ -422,6 +433,127 @@ mod tests {
         );
         assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
         assert_eq!(context.buffered, 0);
+    }
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// A connection whose request is with the application, and whose client has not taken what was sent so far.
+    fn congested(context: &mut Context) -> (Conn, UnixStream, Box<Request>) {
+        let (mut conn, mut theirs) = conn(context);
+        theirs.write_all(GET).unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(context), Verdict::Keep);
+        let request = context.ready.pop_front().unwrap();
+        conn.send(&vec![0; 4 << 20], None, context);
+        conn.want_room(1_000);
+        assert_eq!(context.news, []);
+        (conn, theirs, request)
+    }
+
+    #[test]
+    fn who_waits_for_room_is_told_when_the_response_ends_without_it() {
+        let mut context = context();
+        let (mut conn, _theirs, request) = congested(&mut context);
+        assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
+        assert_eq!(context.news, [1]);
+    }
+
+    #[test]
+    fn who_waits_for_room_behind_the_end_is_told_when_the_connection_goes() {
+        let mut context = context();
+        let (mut conn, _theirs, request) = congested(&mut context);
+        assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
+        context.news.clear();
+        conn.want_room(1_000);
+        conn.release(&mut context);
+        assert_eq!((context.news.as_slice(), context.buffered), (&[1][..], 0));
+    }
+
+    #[test]
+    fn unsent_bytes_are_accounted_for_as_they_come_and_go() {
+        let mut context = context();
+        let (mut conn, mut theirs, request) = congested(&mut context);
+        assert!(context.buffered >= conn.unsent() && conn.unsent() > 3 << 20);
+        assert_eq!(conn.answer(request, true, &mut context), Verdict::Keep);
+        let reader = std::thread::spawn(move || {
+            let mut all = vec![0; 4 << 20];
+            std::io::Read::read_exact(&mut theirs, &mut all).unwrap();
+            theirs
+        });
+        while conn.unsent() > 0 {
+            assert_eq!(conn.proceed(&mut context), Verdict::Keep);
+            std::thread::yield_now();
+        }
+        reader.join().unwrap();
+        assert_eq!(context.buffered, 0);
+    }
+
+    #[test]
+    fn application_is_told_of_the_end_of_a_client_with_more_requests_behind() {
+        for behind in [&b""[..], GET, b"\x81", &[b'x'; 9_000]] {
+            let mut context = context();
+            let (mut conn, mut theirs) = conn(&context);
+            let sender = std::thread::spawn({
+                let bytes = [GET, behind].concat();
+                move || {
+                    let _ = theirs.write_all(&bytes);
+                    theirs.shutdown(std::net::Shutdown::Write).unwrap();
+                    theirs
+                }
+            });
+            conn.note_readiness(true, false);
+            while conn.phase() == Phase::Head {
+                conn.note_readiness(true, false);
+                assert_eq!(conn.pump(&mut context), Verdict::Keep);
+            }
+            assert!(!conn.has_ended());
+            conn.note_readiness(true, true);
+            assert_eq!(conn.pump(&mut context), Verdict::Keep);
+            assert!(conn.has_ended());
+            assert_eq!(context.news, [1]);
+            drop(conn);
+            sender.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn file_that_waits_counts_until_it_is_sent() {
+        let mut context = context();
+        let (mut conn, _theirs, _request) = congested(&mut context);
+        let before = conn.unsent();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let part = Part::File {
+            file,
+            offset: 0,
+            length: 5,
+        };
+        conn.send(b"", Some(part), &mut context);
+        assert!(conn.unsent() > before);
+    }
+
+    #[test]
+    fn draining_shortens_the_wait_for_a_request_and_for_a_client_that_lingers() {
+        let mut context = context();
+        context.settings.keep_alive_timeout = 60_000;
+        let (mut idle, _idle_client) = conn(&context);
+        idle.deadline = context.now.millis + 60_000;
+        let (mut lingers, mut client) = conn(&context);
+        client.write_all(b"nonsense\r\n\r\n").unwrap();
+        lingers.note_readiness(true, false);
+        assert_eq!(lingers.pump(&mut context), Verdict::Keep);
+        assert_eq!(lingers.phase(), Phase::Linger);
+        let (mut begun, mut slow) = conn(&context);
+        slow.write_all(b"GET / HT").unwrap();
+        begun.note_readiness(true, false);
+        assert_eq!(begun.pump(&mut context), Verdict::Keep);
+        context.draining = true;
+        let due = begun.due();
+        for conn in [&mut idle, &mut lingers, &mut begun] {
+            conn.hasten(&context);
+        }
+        assert!(idle.due() <= context.now.millis + 500);
+        assert!(lingers.due() <= context.now.millis + 500);
+        assert_eq!(begun.due(), due);
     }
 
     #[test]

@@ -86,7 +86,12 @@ pub enum Flush {
 pub struct Outbox {
     segments: VecDeque<Segment>,
     in_memory: usize,
+    files: usize,
 }
+
+/// What a file that waits to be sent counts for in back-pressure: nothing of it is in memory, but it is an open descriptor,
+/// of which there are few. Arbitrary: sixteen of them fill the default of `limits.response_buffer`.
+const FILE_WEIGHT: usize = 65_536;
 
 /// Runs written in one call; the kernel allows 1024, and few responses have more than two.
 const MAX_RUNS: usize = 16;
@@ -112,10 +117,17 @@ impl Outbox {
         self.in_memory
     }
 
+    /// How much waits, for those who are not to add to it without end.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.in_memory + self.files * FILE_WEIGHT
+    }
+
     /// Appends one run; an empty one is passed over.
     pub fn push(&mut self, segment: Segment, retired: &mut Retired) {
         if segment.left() > 0 {
             self.in_memory += segment.in_memory();
+            self.files += usize::from(matches!(segment, Segment::File { .. }));
             self.segments.push_back(segment);
         } else if let Segment::Shared(payload, _) = segment {
             retired.push(payload);
@@ -171,6 +183,7 @@ impl Outbox {
             }
         }
         self.in_memory = 0;
+        self.files = 0;
     }
 
     fn send_memory(&self, stream: &Stream) -> Transfer {
@@ -211,8 +224,10 @@ impl Outbox {
             }
             count -= step;
             if step as u64 == left {
-                if let Some(Segment::Shared(payload, _)) = self.segments.pop_front() {
-                    retired.push(payload);
+                match self.segments.pop_front() {
+                    Some(Segment::Shared(payload, _)) => retired.push(payload),
+                    Some(Segment::File { .. }) => self.files -= 1,
+                    Some(Segment::Bytes(..)) | None => {}
                 }
             }
         }

@@ -411,15 +411,10 @@ impl Conn {
     }
 
     /// Tells the application when the client has closed its writing side: most clients that do are gone, though an answer
-    /// is still sent to those that only said that they have nothing more to ask. Requests behind the present one come
-    /// first.
+    /// is still sent to those that only said that they have nothing more to ask. What they asked before, and we have not
+    /// read yet, changes nothing: an application that waits for their end would wait for ever.
     fn look_for_end(&mut self, context: &mut Context) {
-        if self.ended
-            && !self.end_told
-            && !self.unseen
-            && context.settings.tells_news
-            && self.stream.is_at_end()
-        {
+        if self.ended && !self.end_told {
             self.end_told = true;
             context.tell(self.id);
         }
@@ -492,8 +487,14 @@ impl Conn {
     /// Keeps the last `left` bytes of `held` where they are: copied for each of many pipelined requests they would cost
     /// quadratic time.
     fn keep_left(&mut self, held: Vec<u8>) {
-        if self.left > 0 {
-            self.at = held.len() - self.left;
+        let at = held.len() - self.left;
+        self.keep_from(held, at);
+    }
+
+    /// Keeps what `held` has from `at` on, where it is.
+    pub(super) fn keep_from(&mut self, held: Vec<u8>, at: usize) {
+        if at < held.len() {
+            self.at = at;
             self.input = held;
             self.unseen = true;
         }

@@ -75,6 +75,9 @@ impl Conn {
             self.note_progress(context);
         }
         self.report_flow();
+        if !(was_empty && self.output.is_empty()) {
+            self.charge(context);
+        }
         verdict
     }
 
@@ -151,6 +154,7 @@ impl Conn {
         if self.output.is_empty() {
             self.stalled = NEVER;
             if self.phase == Phase::App && self.intake.is_some() && self.deadline != NEVER {
+                context.refresh();
                 self.deadline = context.now.millis + context.settings.body_timeout;
             }
         } else {
@@ -171,10 +175,10 @@ impl Conn {
         }
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes that wait to be sent; of a file, what it counts for.
     #[must_use]
     pub fn unsent(&self) -> usize {
-        self.output.in_memory()
+        self.output.backlog()
     }
 
     /// Notes that the application waits until no more than `mark` bytes are unsent.
@@ -185,7 +189,7 @@ impl Conn {
     fn report_room(&mut self, context: &mut Context) {
         if self
             .room_wanted
-            .is_some_and(|mark| self.output.in_memory() <= mark)
+            .is_some_and(|mark| self.output.backlog() <= mark)
         {
             self.room_wanted = None;
             context.tell(self.id);
@@ -206,7 +210,10 @@ impl Conn {
         context: &mut Context,
     ) -> Verdict {
         self.flow = None;
-        self.room_wanted = None;
+        if self.room_wanted.take().is_some() {
+            // Another task of the application's has ended the response meanwhile.
+            context.tell(self.id);
+        }
         self.request = Some(request);
         // RFC 9112 9.6: the client does not know yet that this answer is the last, and may be sending its next request.
         self.linger |= self.keep_alive && !keep_alive;

@@ -80,15 +80,6 @@ impl Stream {
         )
     }
 
-    /// Whether all that the peer sent was read, and nothing more will come.
-    #[must_use]
-    pub fn is_at_end(&self) -> bool {
-        !matches!(
-            recv(&self.fd, &mut [0_u8; 1], RecvFlags::PEEK),
-            Err(Errno::AGAIN) | Ok((_, 1..))
-        )
-    }
-
     /// Writes one run of bytes.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> Transfer {

@@ -139,7 +139,7 @@ impl<Key> Names<Key> {
 /// Addresses of clients as Python strings.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    known: HashMap<IpAddr, Py<PyString>>,
+    known: HashMap<IpAddr, Py<PyString>, BuildHasherDefault<Fnv>>,
 }
 
 impl Addresses {

@@ -5,12 +5,35 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::conn::Request;
+use crate::request_id::ID_LEN;
 
 use super::shared::Shared;
 
 /// Levels of Python's `logging`.
 const WARNING: u8 = 30;
 const ERROR: u8 = 40;
+
+/// The id of a request that may be gone. Those that are made here need no allocation.
+pub(super) enum RequestName {
+    Made([u8; ID_LEN]),
+    Given(Box<[u8]>),
+}
+
+impl RequestName {
+    pub(super) fn of(request: &Request) -> Self {
+        match <[u8; ID_LEN]>::try_from(request.id.as_slice()) {
+            Ok(made) => Self::Made(made),
+            Err(_) => Self::Given(request.id.as_slice().into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Made(made) => made,
+            Self::Given(given) => given,
+        }
+    }
+}
 
 /// What the control plane is told of a request, for its logs and pages.
 #[derive(Debug, Default)]
@@ -33,6 +56,39 @@ impl About {
             path: text(request.head.path.of(&request.bytes)),
             client: client
                 .map_or_else(String::new, |ip| ip.to_string())
+                .into_boxed_str(),
+            interface,
+        }
+    }
+
+    /// Names a request by its scope and its id, when it is not at hand any more.
+    pub(super) fn from_scope(
+        scope: &Bound<'_, PyDict>,
+        id: &RequestName,
+        interface: &'static str,
+    ) -> Self {
+        let text = |key: &str| {
+            let value = scope.get_item(key).ok().flatten();
+            value
+                .filter(|value| !value.is_none())
+                .map_or_else(String::new, |value| value.to_string())
+                .into_boxed_str()
+        };
+        let client = scope
+            .get_item("client")
+            .ok()
+            .flatten()
+            .and_then(|client| client.get_item(0).ok());
+        Self {
+            id: String::from_utf8_lossy(id.bytes()).into(),
+            method: if interface == "websocket" {
+                "GET".into()
+            } else {
+                text("method")
+            },
+            path: text("path"),
+            client: client
+                .map_or_else(String::new, |client| client.to_string())
                 .into_boxed_str(),
             interface,
         }

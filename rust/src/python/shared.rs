@@ -181,8 +181,7 @@ impl Ending {
                 part,
                 keep_alive,
             } => {
-                worker.send(request.conn, &bytes, part);
-                worker.answer(request, keep_alive);
+                worker.respond(request, &bytes, part, keep_alive);
             }
             Self::Aborted => worker.abort(request),
         }

@@ -154,6 +154,17 @@ impl Worker {
         self.stopped || (self.context.draining && self.conns.len() == 0 && self.in_flight == 0)
     }
 
+    /// Whether everything was closed at once: by order, or as the graceful timeout was over.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Notes news of a connection, for somebody who waits for it.
+    pub fn tell(&mut self, id: ConnId) {
+        self.context.news.push(id);
+    }
+
     /// What arrived for others since the last call.
     pub fn take_orders(&mut self) -> Orders {
         std::mem::take(&mut self.orders)
@@ -232,6 +243,38 @@ impl Worker {
         }
     }
 
+    /// Sends the last part of a response and ends it, as `send` and `answer` do. Returns whether the client was there.
+    pub fn respond(
+        &mut self,
+        request: Box<Request>,
+        bytes: &[u8],
+        part: Option<Part>,
+        keep_alive: bool,
+    ) -> bool {
+        let id = request.conn;
+        let Some(conn) = self.conns.get_mut(id) else {
+            self.send(id, bytes, part);
+            self.answer(request, keep_alive);
+            return false;
+        };
+        self.in_flight -= 1;
+        self.context.refresh();
+        let sent = if bytes.is_empty() && part.is_none() {
+            Verdict::Keep
+        } else {
+            conn.send(bytes, part, &mut self.context)
+        };
+        let verdict = match sent {
+            Verdict::Keep => conn.answer(request, keep_alive, &mut self.context),
+            Verdict::Close => {
+                self.context.finish(request);
+                Verdict::Close
+            }
+        };
+        self.settle(id, verdict);
+        true
+    }
+
     /// Ends a response that cannot be completed: the client must see that it is not whole.
     pub fn abort(&mut self, request: Box<Request>) {
         self.in_flight -= 1;
@@ -293,6 +336,7 @@ impl Worker {
         head: &[u8],
         agreement: Option<&Agreement>,
     ) -> Option<Arc<Inbox>> {
+        self.context.refresh();
         let conn = self.conns.get_mut(id)?;
         let (inbox, verdict) = conn.open_websocket(head, agreement, &mut self.context);
         self.settle(id, verdict);
@@ -340,6 +384,7 @@ impl Worker {
 
     /// The application has made room in the inbox of a WebSocket.
     pub fn resume_websocket(&mut self, id: ConnId) {
+        self.context.refresh();
         if let Some(conn) = self.conns.get_mut(id) {
             let verdict = conn.pump(&mut self.context);
             self.settle(id, verdict);
@@ -393,11 +438,7 @@ impl Worker {
             .saturating_add(self.settings.graceful_timeout);
         for id in self.conns.ids() {
             if let Some(conn) = self.conns.get_mut(id) {
-                if conn.is_idle() {
-                    conn.deadline = conn
-                        .deadline
-                        .min(self.context.now.millis + self.context.idle_timeout());
-                }
+                conn.hasten(&self.context);
             }
             match self.conns.get_mut(id).map(|conn| conn.phase()) {
                 Some(Phase::WebSocket) => self.restart_websocket(id),
@@ -417,6 +458,8 @@ impl Worker {
     /// Closes everything at once.
     pub fn stop(&mut self) {
         self.stopped = true;
+        // It must not come again and again while applications that were left behind keep the process.
+        self.drain_deadline = NEVER;
         self.unlisten();
         self.listeners.clear();
         for id in self.conns.ids() {
@@ -458,12 +501,16 @@ impl Worker {
                 let Some(conn) = self.conns.get_mut(id) else {
                     return;
                 };
+                conn.note_readiness(readiness.readable, readiness.ended);
                 if readiness.broken && matches!(conn.phase(), Phase::App | Phase::WebSocket) {
+                    if conn.phase() == Phase::WebSocket {
+                        // Messages that arrived before the end are passed on, as far as there is room for them.
+                        conn.pump(&mut self.context);
+                    }
                     // Nobody is left to answer.
                     self.close(id);
                     return;
                 }
-                conn.note_readiness(readiness.readable, readiness.ended);
                 let verdict = if readiness.writable {
                     conn.proceed(&mut self.context)
                 } else {

@@ -176,6 +176,8 @@ class AsgiWorker:
             await self._ended
         finally:
             self._detach()
+            # Before their applications shut down, as they may use what that closes.
+            await self._cancel(engine.requests())
 
     def _make_engine(self, settings: EngineSettings, state: dict[str, Any] | None) -> AsgiEngineLike:
         make = self._assignment.asgi_engine

@@ -43,6 +43,9 @@ class AsgiEngineLike(Protocol):
     def stop(self) -> None:
         """Drop everything and finish."""
 
+    def requests(self) -> Sequence[asyncio.Task[None]]:
+        """Return the tasks of requests whose application has not returned."""
+
     def reopen_logs(self) -> None:
         """Reopen the access log."""
 

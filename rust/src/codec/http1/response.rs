@@ -401,8 +401,12 @@ pub fn write_refusal(
     out.extend_from_slice(b"\r\n");
     write_field(out, b"Content-Type", b"text/plain; charset=utf-8");
     match refusal.status {
-        // RFC 6455 4.4: the version that would have been understood. Nothing else is refused with this status.
-        426 => write_field(out, b"Sec-WebSocket-Version", b"13"),
+        // RFC 9110 15.5.22, RFC 6455 4.4: what would have been understood. Nothing else is refused with this status.
+        426 => {
+            write_field(out, b"Upgrade", b"websocket");
+            write_field(out, b"Connection", b"Upgrade");
+            write_field(out, b"Sec-WebSocket-Version", b"13");
+        }
         // RFC 9110 10.2.3. Overload passes quickly, or lasts; a second is short enough for the one.
         503 => write_field(out, b"Retry-After", b"1"),
         _ => {}

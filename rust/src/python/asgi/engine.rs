@@ -17,7 +17,7 @@ use crate::python::wsgi::submit;
 use crate::worker::{Command, Pause};
 
 use super::http::HttpCycle;
-use super::operation::Finished;
+use super::operation::make_finished;
 use super::runner::{Cycle, Job, Tasks, start};
 use super::scope::{ScopeBuilder, ScopeKind};
 use super::shared::{AsgiHandle, AsgiShared};
@@ -26,6 +26,9 @@ use super::websocket::{Handshake, WebSocketCycle};
 /// Looks at the sockets in one turn, before the rest of the loop has its turn: an idle look costs half a microsecond, a
 /// round of asyncio's loop five or more. Measured at 8 connections.
 const LOOKS: usize = 4;
+
+/// Requests and news in one turn after which it looks no more: by then a round of the loop costs little for each.
+const ENOUGH: usize = 32;
 
 const OVERLOADED: Refusal = Refusal::new(503, "The server has too many requests at work.");
 
@@ -61,7 +64,7 @@ impl AsgiEngine {
             event_loop.clone().unbind(),
             scopes,
             tasks,
-            Py::new(py, Finished)?,
+            make_finished(py)?,
             &facts,
         );
         Ok(Self {
@@ -96,6 +99,11 @@ impl AsgiEngine {
         self.asgi.core.mailbox.leave(Command::Stop);
     }
 
+    /// The tasks of requests whose application has not returned, for whoever ends the loop.
+    fn requests(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.asgi.tasks.all(py)
+    }
+
     /// Closes and opens the access log's file anew. Any thread.
     fn reopen_logs(&self) {
         self.asgi.core.mailbox.leave(Command::ReopenLogs);
@@ -104,40 +112,53 @@ impl AsgiEngine {
 
 impl AsgiEngine {
     fn turn_some(&self, py: Python<'_>) -> PyResult<()> {
+        let core = &self.asgi.core;
+        let mut handled = 0;
         for _ in 0..LOOKS {
             let mut engine = self.asgi.engine()?;
             engine.turn(Pause::Never)?;
-            self.asgi.core.mailbox.empty_into(&mut engine);
+            core.mailbox.empty_into(&mut engine);
+            core.draining
+                .store(engine.context.draining, Ordering::Relaxed);
             if !engine.has_work() {
                 break;
             }
             drop(engine);
-            self.work(py)?;
+            handled += self.work(py)?;
+            if handled >= ENOUGH {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Passes on what the sockets brought.
-    fn work(&self, py: Python<'_>) -> PyResult<()> {
+    /// Passes on what the sockets brought. Returns how many things that were.
+    fn work(&self, py: Python<'_>) -> PyResult<usize> {
         let mut engine = self.asgi.engine()?;
         let core = &self.asgi.core;
         core.tidy(py, &mut engine);
         // The loop runs the handlers of signals itself.
         engine.take_orders();
-        core.draining
-            .store(engine.context.draining, Ordering::Relaxed);
         let news = std::mem::take(&mut engine.context.news);
         let ready = engine.context.ready.len();
+        let handled = news.len() + ready;
         drop(engine);
         for conn in news {
             self.asgi.wake(py, conn)?;
         }
-        // Requests that appear meanwhile, as their clients pipeline, come after the sockets of others.
+        let served = self.serve_some(py, ready);
+        self.asgi.tasks.stop_posing(self.asgi.event_loop.bind(py))?;
+        served.map(|()| handled)
+    }
+
+    /// Serves what was ready when the turn began: requests that appear meanwhile, as their clients pipeline, come after the
+    /// sockets of others.
+    fn serve_some(&self, py: Python<'_>, ready: usize) -> PyResult<()> {
         for _ in 0..ready {
             let Some(request) = self.asgi.engine()?.next_request() else {
                 break;
             };
-            core.count(py);
+            self.asgi.core.count(py);
             self.serve(py, request)?;
         }
         Ok(())
@@ -225,8 +246,13 @@ impl AsgiEngine {
 
     fn tell_if_finished(&self, py: Python<'_>) -> PyResult<()> {
         let asgi = &self.asgi;
-        if !asgi.engine()?.is_finished() || asgi.running.load(Ordering::Relaxed) > 0 {
-            return Ok(());
+        {
+            let engine = asgi.engine()?;
+            // A stop does not wait for applications: the control plane cancels those that are left.
+            let is_left = asgi.running.load(Ordering::Relaxed) > 0 && !engine.has_stopped();
+            if !engine.is_finished() || is_left {
+                return Ok(());
+            }
         }
         if !self.is_finished.swap(true, Ordering::Relaxed) {
             asgi.engine()?.flush_log();

@@ -15,13 +15,13 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::codec::http1::{FieldKind, Refusal, Version, check_field, write_field};
 use crate::conn::{Body, BodyPipe, ConnId, Poured, Request};
-use crate::python::report::{About, described, log_error, log_failure, warn};
+use crate::python::report::{About, RequestName, described, log_error, log_failure, warn};
 use crate::python::response::{FilePart, Output, Response, error_page};
 use crate::worker::Worker;
 
 use super::message::Message;
 use super::operation::{Attempt, Kind, Operation};
-use super::shared::{AsgiHandle, client_gone};
+use super::shared::{AsgiHandle, client_gone, is_client_gone};
 
 /// Bytes of a body in one message. As large as the reactor's own reads.
 const PORTION: usize = 65_536;
@@ -78,8 +78,8 @@ struct State {
     stage: Stage,
     has_trailers: bool,
     /// Names the request once its response is complete: what the application does then may fail, too.
-    about: Option<About>,
-    /// Kept only if the access log asks for what is in it.
+    name: RequestName,
+    /// Until the application has returned, as it may hold what holds this.
     scope: Option<Py<PyDict>>,
 }
 
@@ -98,7 +98,7 @@ impl HttpCycle {
         scope: &Bound<'_, PyDict>,
     ) -> Self {
         let response = Response::new(&request);
-        let scope = (!asgi.core.logged_environ.is_empty()).then(|| scope.clone().unbind());
+        let name = RequestName::of(&request);
         let source = Source::new(std::mem::take(&mut request.body));
         let continue_due = matches!(&source, Source::Pipe(pipe) if pipe.expects_continue);
         Self {
@@ -112,8 +112,8 @@ impl HttpCycle {
                 response,
                 stage: Stage::Start,
                 has_trailers: false,
-                about: None,
-                scope,
+                name,
+                scope: Some(scope.clone().unbind()),
             }),
         }
     }
@@ -125,6 +125,15 @@ impl HttpCycle {
                 "receive() and send() of one request were called at the same time by two threads",
             )
         })
+    }
+
+    fn is_gone(&self) -> PyResult<bool> {
+        Ok(self.asgi.engine()?.unsent(self.conn).is_none())
+    }
+
+    /// Whether the client is gone, or asks for nothing more.
+    fn has_ended(&self) -> PyResult<bool> {
+        Ok(self.asgi.engine()?.has_ended(self.conn))
     }
 
     /// The next message for the application, if there is one already.
@@ -199,9 +208,6 @@ impl HttpCycle {
         kind: &str,
     ) -> PyResult<Py<PyAny>> {
         let mut state = self.state()?;
-        if state.stage != Stage::Done && self.asgi.engine()?.unsent(self.conn).is_none() {
-            return Err(client_gone());
-        }
         match (kind, state.stage) {
             ("http.response.start", Stage::Start) => {
                 let (started, closes) = message.started()?;
@@ -291,7 +297,11 @@ impl HttpCycle {
             }
             drop(state);
             let mut engine = self.asgi.engine()?;
+            if engine.unsent(self.conn).is_none() {
+                return Err(client_gone());
+            }
             give(&mut engine, self.conn, output);
+            // If it went away over this, the next message will tell.
             let unsent = engine.unsent(self.conn).unwrap_or(0);
             self.asgi.leave(engine)?;
             return self.asgi.after_send(py, self.conn, unsent);
@@ -391,16 +401,12 @@ impl HttpCycle {
             return Ok(self.asgi.done(py));
         };
         state.response.note(&mut request);
-        let scope = state.scope.take();
+        let logged = &self.asgi.core.logged_environ;
+        if let Some(scope) = state.scope.as_ref().filter(|_| !logged.is_empty()) {
+            note_scope(&mut request, scope.bind(py), logged);
+        }
         drop(state);
         drop(unread);
-        if let Some(scope) = scope {
-            note_scope(
-                &mut request,
-                &scope.into_bound(py),
-                &self.asgi.core.logged_environ,
-            );
-        }
         if let Some(fault) = fault {
             warn(
                 py,
@@ -409,10 +415,20 @@ impl HttpCycle {
             );
         }
         let mut engine = self.asgi.engine()?;
-        give(&mut engine, self.conn, output);
-        engine.answer(request, keep_alive);
+        // What ends a response has no tail.
+        let was_there = engine.respond(request, &output.bytes, output.part, keep_alive);
+        self.asgi.tell_others(&mut engine, self.conn);
         self.asgi.leave(engine)?;
-        Ok(self.asgi.done(py))
+        if was_there {
+            Ok(self.asgi.done(py))
+        } else {
+            Err(client_gone())
+        }
+    }
+
+    /// Whether the response is complete or given up.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_ok_and(|state| state.request.is_none())
     }
 
     /// Gives the request away: the connection serves another purpose from now on.
@@ -432,17 +448,20 @@ impl HttpCycle {
         drop(state);
         let mut engine = self.asgi.engine()?;
         engine.refuse(request, &FORBIDDEN);
+        self.asgi.tell_others(&mut engine, self.conn);
         self.asgi.leave(engine)
     }
 
     /// The application has returned. `expected` is what should have come first, if not the rest of a response.
     pub(super) fn returned(&self, py: Python<'_>, expected: &str) -> PyResult<()> {
+        let scope = self.state()?.scope.take();
+        drop(scope);
         let state = self.state()?;
         if state.request.is_none() {
             return Ok(());
         }
-        let is_gone = self.asgi.engine()?.unsent(self.conn).is_none();
-        if is_gone {
+        if self.has_ended()? {
+            // It was told so, and owes nothing.
             return self.give_up(state);
         }
         let line = format!(
@@ -464,23 +483,22 @@ impl HttpCycle {
 
     /// An exception has left the application.
     pub(super) fn failed(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let scope = self.state()?.scope.take();
         let state = self.state()?;
         let is_over = state.request.is_none();
-        let is_gone = !is_over && self.asgi.engine()?.unsent(self.conn).is_none();
-        if is_gone && error.is_instance_of::<PyOSError>(py) {
-            // It is what send() raised, in one way or another.
+        let is_gone = !is_over && self.is_gone()?;
+        if (is_gone || is_over) && is_client_gone(py, error) {
             return self.give_up(state);
         }
-        let about = state
-            .request
-            .as_deref()
-            .map(|request| About::new(request, "http"));
-        let page = log_failure(
-            py,
-            &self.asgi.core,
-            about.as_ref().or(state.about.as_ref()),
-            error,
-        );
+        let about = match (&state.request, &scope) {
+            (Some(request), _) => Some(About::new(request, "http")),
+            (None, Some(scope)) => Some(About::from_scope(scope.bind(py), &state.name, "http")),
+            (None, None) => None,
+        };
+        drop(state);
+        // Without the state, as the control plane runs what it likes.
+        let page = log_failure(py, &self.asgi.core, about.as_ref(), error);
+        let state = self.state()?;
         if is_over {
             return Ok(());
         }
@@ -496,17 +514,15 @@ impl HttpCycle {
         self.replace(state, page)
     }
 
-    /// The application was cancelled.
-    pub(super) fn cancelled(&self) -> PyResult<()> {
-        let state = self.state()?;
-        match &state.request {
-            None => Ok(()),
-            Some(_) if self.asgi.engine()?.unsent(self.conn).is_none() => self.give_up(state),
-            Some(request) => {
-                let page = error_page(&request.id);
-                self.replace(state, Some(page))
-            }
+    /// The application was cancelled: by itself, or because nobody waits for it any more.
+    pub(super) fn cancelled(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let is_wanted = !self.is_over() && !self.has_ended()?;
+        if is_wanted {
+            return self.failed(py, error);
         }
+        let scope = self.state()?.scope.take();
+        drop(scope);
+        self.give_up(self.state()?)
     }
 
     /// Answers with a page of the server's own if nothing was sent, and breaks the response off if something was.
@@ -527,6 +543,7 @@ impl HttpCycle {
         drop(state);
         let mut engine = self.asgi.engine()?;
         ending.tell(request, &mut engine);
+        self.asgi.tell_others(&mut engine, self.conn);
         self.asgi.leave(engine)
     }
 

@@ -4,6 +4,7 @@
 //! before the first step, so that an operation that is dropped or cancelled before it began loses nothing.
 
 use pyo3::exceptions::PyStopIteration;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::conn::ConnId;
@@ -92,10 +93,36 @@ impl Operation {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        self.asgi.waiters.forget(self.conn);
         Err(thrown(kind, value, traceback))
     }
 
     fn close(&self) {}
+}
+
+/// Gives `Finished` the shortest way through `await`: what the slots of the class do is to return the object itself and to
+/// be exhausted, and the way there, through the checks of its methods, takes three times as long.
+pub(super) fn make_finished(py: Python<'_>) -> PyResult<Py<Finished>> {
+    unsafe extern "C" fn same(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        // SAFETY: called by the interpreter with a live object.
+        unsafe { ffi::Py_NewRef(object) }
+    }
+
+    unsafe extern "C" fn exhausted(_object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        std::ptr::null_mut()
+    }
+
+    let kind = py.get_type::<Finished>();
+    // SAFETY: the type is ours and nobody has an object of it yet. The functions are what its slots may hold: C API,
+    // "am_await" and "tp_iternext" (NULL without an exception is the end).
+    unsafe {
+        let kind = kind.as_ptr().cast::<ffi::PyTypeObject>();
+        (*kind).tp_iternext = Some(exhausted);
+        if let Some(slots) = (*kind).tp_as_async.as_mut() {
+            slots.am_await = Some(same);
+        }
+    }
+    Py::new(py, Finished)
 }
 
 /// What `send()` returns when all is done already. There is one of it.

@@ -3,27 +3,27 @@
 //! Theory of operation. From Python 3.12 on each request has a task that starts eagerly: its constructor takes the first
 //! step, and a request that never waits is over when it returns. On 3.11 a task can only start in the next round of its
 //! loop, and making one costs as much as half the rest of the request. There, some spare tasks wait parked. The first step
-//! of a request is taken here, while a spare is the loop's current task, as it would be in its own step. If the
+//! of a request is taken here, while a spare poses as the loop's current task, as it would be in its own step. If the
 //! application then waits, the spare is woken, finds its coroutine waiting for just that, and goes on as any task does.
 //! If the request is over within its first step and nobody has touched the spare meanwhile (no reference, callback,
 //! cancellation, attribute or name is left behind), it serves the next request; else it ends with this one.
 //!
 //! Invariants. A request's context is its own in either way. No lock is held while the application runs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::asyncio::CancelledError;
-use pyo3::exceptions::{PyException, PyStopIteration};
+use pyo3::exceptions::{PyGeneratorExit, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 use pyo3::{ffi, intern};
 
 use crate::conn::ConnId;
 
 use super::http::HttpCycle;
 use super::shared::AsgiHandle;
-use super::spare::{Spare, Watcher};
+use super::spare::Spare;
 use super::waiter::{IdMap, Waiter, in_context, thrown};
 use super::websocket::WebSocketCycle;
 
@@ -32,9 +32,12 @@ pub(super) struct Tasks {
     task_type: Py<PyAny>,
     arguments: Py<PyDict>,
     uses_spares: bool,
+    http_methods: Methods,
+    websocket_methods: Methods,
     /// What `asyncio.current_task()` looks at, by loop.
     current: Py<PyDict>,
-    watcher: Watcher,
+    /// Whether a spare is there.
+    is_posing: AtomicBool,
     spares: Mutex<Vec<Spare>>,
     suspended: Mutex<IdMap<Suspended>>,
     serial: AtomicU64,
@@ -44,6 +47,8 @@ pub(super) struct Tasks {
 struct Suspended {
     task: Py<PyAny>,
     conn: ConnId,
+    /// The exchange that it is to be cancelled for, if that is wanted and was not done yet.
+    http: Option<Py<HttpCycle>>,
 }
 
 impl Tasks {
@@ -67,7 +72,9 @@ impl Tasks {
             } else {
                 tasks.getattr("_current_tasks")?.cast_into()?.unbind()
             },
-            watcher: Watcher::new(py)?,
+            http_methods: Methods::new(&py.get_type::<HttpCycle>())?,
+            websocket_methods: Methods::new(&py.get_type::<WebSocketCycle>())?,
+            is_posing: AtomicBool::new(false),
             uses_spares: !starts_eagerly && !in_debug_mode,
             spares: Mutex::default(),
             suspended: Mutex::default(),
@@ -93,22 +100,105 @@ impl Tasks {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn suspend(&self, serial: u64, task: Py<PyAny>, conn: ConnId) {
-        self.suspended().insert(serial, Suspended { task, conn });
+    /// A spare that is parked, if there is one.
+    fn take_spare(&self) -> Option<Spare> {
+        if !self.uses_spares {
+            return None;
+        }
+        let mut spares = self.spares();
+        let at = spares.iter().rposition(Spare::is_parked)?;
+        Some(spares.swap_remove(at))
     }
 
-    /// Cancels what waits for the sake of a connection that has ended.
-    pub(super) fn cancel(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
-        let tasks: Vec<_> = self
-            .suspended()
+    /// Makes a spare the loop's current task, if it is not already.
+    fn pose(&self, event_loop: &Bound<'_, PyAny>, spare: &Spare) -> PyResult<()> {
+        if !self.is_posing.swap(true, Ordering::Relaxed) {
+            self.current
+                .bind(event_loop.py())
+                .set_item(event_loop, &spare.task)?;
+        }
+        Ok(())
+    }
+
+    /// Ends that: before any task is stepped, and before the loop goes on.
+    pub(super) fn stop_posing(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.is_posing.swap(false, Ordering::Relaxed) {
+            self.current.bind(event_loop.py()).del_item(event_loop)?;
+        }
+        Ok(())
+    }
+
+    fn suspend(&self, serial: u64, suspended: Suspended) {
+        self.suspended().insert(serial, suspended);
+    }
+
+    /// The tasks of all requests whose application has not returned.
+    pub(super) fn all(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.suspended()
             .values()
-            .filter(|suspended| suspended.conn == conn)
             .map(|suspended| suspended.task.clone_ref(py))
-            .collect();
+            .collect()
+    }
+
+    /// Cancels, once, the application that is to answer an HTTP request of the connection. One that has answered works
+    /// for its own sake, and a WebSocket's is told of the end in a message.
+    pub(super) fn cancel(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
+        let mut tasks = Vec::new();
+        for suspended in self.suspended().values_mut() {
+            let is_unanswered = suspended
+                .http
+                .as_ref()
+                .is_some_and(|http| suspended.conn == conn && !http.get().is_over());
+            if is_unanswered {
+                suspended.http = None;
+                tasks.push(suspended.task.clone_ref(py));
+            }
+        }
         for task in tasks {
             task.bind(py).call_method0(intern!(py, "cancel"))?;
         }
         Ok(())
+    }
+}
+
+/// `receive` and `send` of one type, found once: to look them up for each request costs more than to bind them.
+struct Methods {
+    receive: Py<PyAny>,
+    send: Py<PyAny>,
+}
+
+impl Methods {
+    fn new(cycle_type: &Bound<'_, PyType>) -> PyResult<Self> {
+        let py = cycle_type.py();
+        Ok(Self {
+            receive: cycle_type.getattr(intern!(py, "receive"))?.unbind(),
+            send: cycle_type.getattr(intern!(py, "send"))?.unbind(),
+        })
+    }
+
+    /// Both, bound to an object of that type.
+    fn of<'py>(
+        &self,
+        cycle: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        Ok((bind(&self.receive, cycle)?, bind(&self.send, cycle)?))
+    }
+}
+
+/// Binds a method descriptor, as an attribute look-up ends.
+fn bind<'py>(method: &Py<PyAny>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    // SAFETY: the objects are alive; the type of a descriptor may have `tp_descr_get`, which takes the object and its
+    // type, and returns a new reference or NULL with an exception set.
+    unsafe {
+        let object = object.as_ptr();
+        match (*ffi::Py_TYPE(method.as_ptr())).tp_descr_get {
+            Some(get) => Bound::from_owned_ptr_or_err(
+                py,
+                get(method.as_ptr(), object, ffi::Py_TYPE(object).cast()),
+            ),
+            None => Err(pyo3::exceptions::PyTypeError::new_err("not a method")),
+        }
     }
 }
 
@@ -119,6 +209,14 @@ pub(super) enum Cycle {
 }
 
 impl Cycle {
+    /// The HTTP exchange, if it is one.
+    fn http(&self, py: Python<'_>) -> Option<Py<HttpCycle>> {
+        match self {
+            Self::Http(cycle) => Some(cycle.clone_ref(py)),
+            Self::WebSocket(_) => None,
+        }
+    }
+
     fn returned(&self, py: Python<'_>) -> PyResult<()> {
         match self {
             Self::Http(cycle) => cycle.get().returned(py, ""),
@@ -133,10 +231,10 @@ impl Cycle {
         }
     }
 
-    fn cancelled(&self, py: Python<'_>) -> PyResult<()> {
+    fn cancelled(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         match self {
-            Self::Http(cycle) => cycle.get().cancelled(),
-            Self::WebSocket(cycle) => cycle.get().cancelled(py),
+            Self::Http(cycle) => cycle.get().cancelled(py, error),
+            Self::WebSocket(cycle) => cycle.get().cancelled(py, error),
         }
     }
 
@@ -176,10 +274,14 @@ enum Position {
 struct State {
     position: Position,
     serial: u64,
+    /// The application has waited for something, so that its task is among those that do.
+    has_waited: bool,
     /// The waiter at which a spare is parked.
     parking: Option<Py<Waiter>>,
     /// What the application waits for since its first step, which a spare is yet to be told.
     handed_over: Option<Py<PyAny>>,
+    /// What has left the application in its first step, which a spare is yet to raise.
+    failure: Option<PyErr>,
 }
 
 /// The coroutine of one task.
@@ -207,18 +309,47 @@ pub(super) fn start(py: Python<'_>, asgi: &AsgiHandle, job: Job, conn: ConnId) -
     let tasks = &asgi.tasks;
     let serial = tasks.serial.fetch_add(1, Ordering::Relaxed) + 1;
     asgi.running.fetch_add(1, Ordering::Relaxed);
-    if tasks.uses_spares {
-        let spare = {
-            let mut spares = tasks.spares();
-            let at = spares.iter().rposition(Spare::is_parked);
-            at.map(|at| spares.swap_remove(at))
+    let http = if asgi.cancel_on_disconnect {
+        job.cycle.http(py)
+    } else {
+        None
+    };
+    let is_watched = http.is_some();
+    let ticket = Ticket { serial, conn, http };
+    let spare = tasks.take_spare();
+    match spare {
+        Some(spare) => start_spare(py, asgi, spare, job, ticket)?,
+        None => start_task(py, asgi, job, ticket)?,
+    }
+    if is_watched {
+        // The end may have come before anybody waited to hear of it.
+        asgi.cancel_if_ended(py, conn)?;
+    }
+    Ok(())
+}
+
+/// What is kept of a request that waits, beside its task.
+struct Ticket {
+    serial: u64,
+    conn: ConnId,
+    http: Option<Py<HttpCycle>>,
+}
+
+impl Ticket {
+    fn with(self, task: Py<PyAny>) -> (u64, Suspended) {
+        let suspended = Suspended {
+            task,
+            conn: self.conn,
+            http: self.http,
         };
-        match spare {
-            Some(spare) => {
-                return start_spare(py, asgi, spare, job, (serial, conn));
-            }
-            None => refill(py, asgi)?,
-        }
+        (self.serial, suspended)
+    }
+}
+
+/// Gives a request a task of its own.
+fn start_task(py: Python<'_>, asgi: &AsgiHandle, job: Job, ticket: Ticket) -> PyResult<()> {
+    if asgi.tasks.uses_spares {
+        refill(py, asgi)?;
     }
     let runner = Bound::new(
         py,
@@ -226,15 +357,19 @@ pub(super) fn start(py: Python<'_>, asgi: &AsgiHandle, job: Job, conn: ConnId) -
             asgi: Arc::clone(asgi),
             state: Mutex::new(State {
                 position: Position::Assigned(job),
-                serial,
+                serial: ticket.serial,
+                has_waited: false,
                 parking: None,
                 handed_over: None,
+                failure: None,
             }),
         },
     )?;
-    let task = tasks.make(&runner)?;
+    let task = asgi.tasks.make(&runner)?;
     if !runner.get().is_over() {
-        tasks.suspend(serial, task.unbind(), conn);
+        runner.get().state().has_waited = true;
+        let (serial, suspended) = ticket.with(task.unbind());
+        asgi.tasks.suspend(serial, suspended);
     }
     Ok(())
 }
@@ -255,8 +390,10 @@ fn refill(py: Python<'_>, asgi: &AsgiHandle) -> PyResult<()> {
             state: Mutex::new(State {
                 position: Position::Parked,
                 serial: 0,
+                has_waited: false,
                 parking: Some(parking.clone().unbind()),
                 handed_over: None,
+                failure: None,
             }),
         },
     )?;
@@ -273,27 +410,29 @@ fn start_spare(
     asgi: &AsgiHandle,
     spare: Spare,
     job: Job,
-    (serial, conn): (u64, ConnId),
+    ticket: Ticket,
 ) -> PyResult<()> {
     let mut spare = spare;
     let tasks = &asgi.tasks;
     let parking = spare.parking.bind(py);
     let runner = spare.runner.bind(py).get();
-    spare.looks.note(py, &tasks.watcher, &spare.task)?;
-    runner.state().serial = serial;
+    runner.state().serial = ticket.serial;
     let context = copy_context(py)?;
-    let (current, event_loop) = (tasks.current.bind(py), asgi.event_loop.bind(py));
+    let event_loop = asgi.event_loop.bind(py);
     parking.get().hold_cancellation();
-    current.set_item(event_loop, &spare.task)?;
+    tasks.pose(event_loop, &spare)?;
+    // Behind that, as the loop's own reference counts.
+    spare.looks.note(py, &spare.task)?;
     let stepped = in_context(&context, || {
         runner.begin(py, job, Some(context.clone().unbind()))
     });
-    current.del_item(event_loop)?;
     let cancellation = parking.get().release_cancellation();
-    let outcome = match stepped? {
+    let failure = match stepped? {
         Ok(Some(awaited)) => {
+            tasks.stop_posing(event_loop)?;
             runner.state().handed_over = Some(awaited.unbind());
-            tasks.suspend(serial, spare.task.clone_ref(py), conn);
+            let (serial, suspended) = ticket.with(spare.task.clone_ref(py));
+            tasks.suspend(serial, suspended);
             Waiter::wake(parking)?;
             if let Some(message) = cancellation {
                 // It cancelled itself before it waited; the count of cancellations has that already.
@@ -303,23 +442,23 @@ fn start_spare(
             }
             return refill(py, asgi);
         }
-        Ok(None)
-            if cancellation.is_none()
-                && spare.looks.is_same(py, &tasks.watcher, &spare.task)? =>
-        {
+        Ok(None) if cancellation.is_none() && spare.looks.is_same(py, &spare.task)? => {
             runner.state().position = Position::Parked;
             tasks.spares().push(spare);
             return Ok(());
         }
-        Ok(None) => Ok(()),
-        // That is the end of the task, and of nothing else.
-        Err(error) if error.is_instance_of::<CancelledError>(py) => Ok(()),
-        Err(error) => Err(error),
+        Ok(None) => cancellation.map(|message| CancelledError::new_err((message,))),
+        // It leaves the task as it would have, had the task taken this step.
+        Err(error) => Some(error),
     };
+    tasks.stop_posing(event_loop)?;
     // Somebody knows the task: it ends with its request.
-    runner.state().position = Position::Over;
+    {
+        let mut state = runner.state();
+        state.position = Position::Over;
+        state.failure = failure;
+    }
     Waiter::wake(parking)?;
-    outcome?;
     refill(py, asgi)
 }
 
@@ -339,6 +478,9 @@ impl Runner {
             if matches!(input, Input::Next) {
                 if let Some(awaited) = state.handed_over.take() {
                     return Ok(Some(awaited.into_bound(py)));
+                }
+                if let Some(error) = state.failure.take() {
+                    return Err(error);
                 }
             }
             std::mem::replace(&mut state.position, Position::Busy)
@@ -376,11 +518,16 @@ impl Runner {
         job: Job,
         context: Option<Py<PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let cycle = job.cycle.bind(py);
-        let called = cycle
-            .getattr(intern!(py, "receive"))
-            .and_then(|receive| Ok((receive, cycle.getattr(intern!(py, "send"))?)))
-            .and_then(|(receive, send)| job.application.bind(py).call1((&job.scope, receive, send)))
+        let methods = match &job.cycle {
+            Cycle::Http(_) => &self.asgi.tasks.http_methods,
+            Cycle::WebSocket(_) => &self.asgi.tasks.websocket_methods,
+        };
+        let called = methods
+            .of(job.cycle.bind(py))
+            .and_then(|(receive, send)| {
+                let application = job.application.bind(py);
+                application.call1((&job.scope, receive, send))
+            })
             .and_then(steppable);
         let coroutine = match called {
             Ok(coroutine) => coroutine,
@@ -418,7 +565,10 @@ impl Runner {
 
     fn settle<'py>(&self, py: Python<'py>, step: Step<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let error = match step {
-            Step::Yielded(value) => return Ok(Some(value)),
+            Step::Yielded(value) => {
+                self.state().has_waited = true;
+                return Ok(Some(value));
+            }
             Step::Returned => None,
             Step::Raised(error) => Some(error),
         };
@@ -436,27 +586,33 @@ impl Runner {
         cycle: &Cycle,
         error: Option<PyErr>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let serial = self.state().serial;
+        let (serial, has_waited) = {
+            let state = self.state();
+            (state.serial, state.has_waited)
+        };
         let outcome = match error {
             None => {
                 cycle.returned(py)?;
                 Ok(())
             }
             Some(error) if error.is_instance_of::<CancelledError>(py) => {
-                cycle.cancelled(py)?;
+                cycle.cancelled(py, &error)?;
                 Err(error)
             }
             Some(error) => {
+                // `SystemExit` is an error of the application like others: it is not for a request to end the worker.
                 cycle.failed(py, &error)?;
-                if error.is_instance_of::<PyException>(py) {
-                    Ok(())
-                } else {
+                if error.is_instance_of::<PyGeneratorExit>(py) {
                     Err(error)
+                } else {
+                    Ok(())
                 }
             }
         };
-        let kept = self.asgi.tasks.suspended().remove(&serial);
-        drop(kept);
+        if has_waited {
+            let kept = self.asgi.tasks.suspended().remove(&serial);
+            drop(kept);
+        }
         if self.asgi.running.fetch_sub(1, Ordering::Relaxed) == 1 && self.asgi.core.is_draining() {
             self.asgi.nudge();
         }
@@ -567,6 +723,18 @@ impl Runner {
                 .map(drop),
             _ => Ok(()),
         }
+    }
+
+    #[getter]
+    fn __name__(&self, py: Python<'_>) -> Py<PyAny> {
+        self.attribute(py, "__name__")
+            .unwrap_or_else(|| intern!(py, "Runner").clone().into_any().unbind())
+    }
+
+    #[getter]
+    fn __qualname__(&self, py: Python<'_>) -> Py<PyAny> {
+        self.attribute(py, "__qualname__")
+            .unwrap_or_else(|| intern!(py, "Runner").clone().into_any().unbind())
     }
 
     #[getter]

@@ -2,8 +2,8 @@
 //! listener and kind, then what the request says.
 //!
 //! The template has every key that each scope has, so that filling in a copy replaces values and never makes the
-//! dictionary grow. What applications and their frameworks write into (`extensions`,
-//! `state`) is a copy of its own; the versions in `asgi` are the same object for all, as nobody has reason to change them.
+//! dictionary grow. What an application could change (`extensions`, `asgi`,
+//! `state`) is a copy of its own.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -45,9 +45,10 @@ struct Templates {
 pub(super) struct ScopeBuilder {
     /// One for each listener.
     templates: Vec<Templates>,
+    versions: Py<PyDict>,
     http_extensions: Py<PyDict>,
     websocket_extensions: Py<PyDict>,
-    state: Option<Py<PyDict>>,
+    state: Py<PyDict>,
     names: Names<ScopeKey>,
     addresses: Addresses,
     underscores: Underscores,
@@ -77,16 +78,17 @@ impl ScopeBuilder {
             .iter()
             .map(|listener| {
                 Ok(Templates {
-                    http: template(py, listener, ScopeKind::Http, &versions)?.unbind(),
-                    websocket: template(py, listener, ScopeKind::WebSocket, &versions)?.unbind(),
+                    http: template(py, listener, ScopeKind::Http)?.unbind(),
+                    websocket: template(py, listener, ScopeKind::WebSocket)?.unbind(),
                 })
             })
             .collect::<PyResult<_>>()?;
         Ok(Self {
             templates,
+            versions: versions.unbind(),
             http_extensions: extensions(py, &http)?.unbind(),
             websocket_extensions: extensions(py, &["websocket.http.response"])?.unbind(),
-            state,
+            state: state.unwrap_or_else(|| PyDict::new(py).unbind()),
             names: Names::new(),
             addresses: Addresses::default(),
             underscores: Underscores::from_setting(&settings.underscore_headers),
@@ -124,10 +126,9 @@ impl ScopeBuilder {
             ScopeKind::WebSocket => (&templates.websocket, &self.websocket_extensions),
         };
         let scope = template.bind(py).copy()?;
+        scope.set_item(intern!(py, "asgi"), self.versions.bind(py).copy()?)?;
         scope.set_item(intern!(py, "extensions"), extensions.bind(py).copy()?)?;
-        if let Some(state) = &self.state {
-            scope.set_item(intern!(py, "state"), state.bind(py).copy()?)?;
-        }
+        scope.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
         if kind == ScopeKind::Http {
             scope.set_item(intern!(py, "method"), method(py, request.method()))?;
         }
@@ -272,7 +273,6 @@ fn template<'py>(
     py: Python<'py>,
     listener: &Listener,
     kind: ScopeKind,
-    versions: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let scope = PyDict::new(py);
     let set = |key: &str, value: &str| {
@@ -292,8 +292,15 @@ fn template<'py>(
         }
     }
     set("http_version", "1.1")?;
-    scope.set_item(PyString::intern(py, "asgi"), versions)?;
-    for key in ["path", "raw_path", "headers", "client", "extensions"] {
+    for key in [
+        "asgi",
+        "state",
+        "path",
+        "raw_path",
+        "headers",
+        "client",
+        "extensions",
+    ] {
         none(key)?;
     }
     set("root_path", "")?;

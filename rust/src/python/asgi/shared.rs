@@ -130,21 +130,68 @@ impl AsgiShared {
     /// Passes news of a connection on to whoever waits for it.
     pub(super) fn wake(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
         self.waiters.wake(py, conn)?;
-        if self.cancel_on_disconnect && self.engine()?.has_ended(conn) {
+        if self.cancel_on_disconnect {
+            self.cancel_if_ended(py, conn)?;
+        }
+        Ok(())
+    }
+
+    /// Cancels the application that a client who is gone has not been answered by.
+    pub(super) fn cancel_if_ended(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
+        if self.engine()?.has_ended(conn) {
             self.tasks.cancel(py, conn)?;
         }
         Ok(())
     }
 
+    /// Tells those who wait for news of a connection that its response has ended without their doing.
+    pub(super) fn tell_others(&self, engine: &mut Worker, conn: ConnId) {
+        if self.waiters.has(conn) {
+            engine.tell(conn);
+        }
+    }
+
     /// Ends a request whose response was broken off, or whose client is gone.
     pub(super) fn abort(&self, request: Box<Request>) -> PyResult<()> {
         let mut engine = self.engine()?;
+        let conn = request.conn;
         engine.abort(request);
+        self.tell_others(&mut engine, conn);
         self.leave(engine)
     }
 }
 
+pyo3::create_exception!(
+    hostler._engine,
+    ClientGone,
+    PyConnectionResetError,
+    "The client closed the connection, so that nothing can be sent any more."
+);
+
 /// ASGI 3.0, spec version 2.4: `send()` raises an `OSError` once the client is gone.
 pub(super) fn client_gone() -> PyErr {
-    PyConnectionResetError::new_err("the client closed the connection")
+    ClientGone::new_err("the client closed the connection")
+}
+
+/// How far back a chain of exceptions is followed. Frameworks wrap once or twice.
+const CHAIN: usize = 16;
+
+/// Whether an exception comes of `send()` having told that the client is gone.
+pub(super) fn is_client_gone(py: Python<'_>, error: &PyErr) -> bool {
+    let mut link = Some(error.clone_ref(py));
+    for _ in 0..CHAIN {
+        let Some(present) = link else {
+            return false;
+        };
+        if present.is_instance_of::<ClientGone>(py) {
+            return true;
+        }
+        let value = present.value(py);
+        let next = |name: &str| {
+            let next = value.getattr(name).ok()?;
+            (!next.is_none()).then(|| PyErr::from_value(next))
+        };
+        link = next("__cause__").or_else(|| next("__context__"));
+    }
+    false
 }

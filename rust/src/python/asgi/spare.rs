@@ -14,28 +14,14 @@ pub(super) struct Spare {
     pub(super) looks: Looks,
 }
 
-/// Functions that tell what a task looks like.
-pub(super) struct Watcher {
-    count_weak_references: Py<PyAny>,
-    get_name: Py<PyAny>,
-}
-
-impl Watcher {
-    pub(super) fn new(py: Python<'_>) -> PyResult<Self> {
-        let task_type = py.import("asyncio")?.getattr("Task")?;
-        Ok(Self {
-            count_weak_references: py.import("weakref")?.getattr("getweakrefcount")?.unbind(),
-            get_name: task_type.getattr("get_name")?.unbind(),
-        })
-    }
-}
-
 /// What a task looked like before any application saw it, as far as others can change it.
 #[derive(Default)]
 pub(super) struct Looks {
     is_noted: bool,
+    /// `asyncio.all_tasks()` alone had a weak reference to it.
+    is_private: bool,
     references: isize,
-    weak_references: usize,
+    first_weak_reference: usize,
     name: Option<Py<PyAny>>,
 }
 
@@ -57,18 +43,14 @@ impl Spare {
 
 impl Looks {
     /// Remembers what the task looks like, the first time.
-    pub(super) fn note(
-        &mut self,
-        py: Python<'_>,
-        watcher: &Watcher,
-        task: &Py<PyAny>,
-    ) -> PyResult<()> {
+    pub(super) fn note(&mut self, py: Python<'_>, task: &Py<PyAny>) -> PyResult<()> {
         if !self.is_noted {
-            self.name = Some(watcher.get_name.call1(py, (task,))?);
-            self.weak_references = watcher
-                .count_weak_references
-                .call1(py, (task,))?
-                .extract(py)?;
+            self.name = Some(task.call_method0(py, intern!(py, "get_name"))?);
+            let count = py
+                .import(intern!(py, "weakref"))?
+                .call_method1(intern!(py, "getweakrefcount"), (task,))?;
+            self.is_private = count.extract::<usize>()? == 1;
+            self.first_weak_reference = first_weak_reference(task);
             self.references = references(task);
             self.is_noted = true;
         }
@@ -76,22 +58,16 @@ impl Looks {
     }
 
     /// Whether it still looks so: nobody has kept it, named it, put something into it, or asked to be told of its end.
-    pub(super) fn is_same(
-        &self,
-        py: Python<'_>,
-        watcher: &Watcher,
-        task: &Py<PyAny>,
-    ) -> PyResult<bool> {
-        if references(task) != self.references || has_attributes(task) {
+    pub(super) fn is_same(&self, py: Python<'_>, task: &Py<PyAny>) -> PyResult<bool> {
+        if !self.is_private
+            || references(task) != self.references
+            || first_weak_reference(task) != self.first_weak_reference
+            || has_attributes(task)
+        {
             return Ok(false);
         }
-        let name = watcher.get_name.call1(py, (task,))?;
-        let weak_references: usize = watcher
-            .count_weak_references
-            .call1(py, (task,))?
-            .extract(py)?;
+        let name = task.call_method0(py, intern!(py, "get_name"))?;
         Ok(self.name.as_ref().is_some_and(|known| known.is(&name))
-            && weak_references == self.weak_references
             && task.bind(py).getattr(intern!(py, "_callbacks"))?.is_none())
     }
 }
@@ -101,15 +77,40 @@ fn references(task: &Py<PyAny>) -> isize {
     unsafe { pyo3::ffi::Py_REFCNT(task.as_ptr()) }
 }
 
+/// The address of the first weak reference to the task. Where the only one is that of `asyncio.all_tasks()`, which has a
+/// callback, the next one is put before it, whatever its kind (`weakref___new__`).
+fn first_weak_reference(task: &Py<PyAny>) -> usize {
+    // SAFETY: the type says where in the object the list of weak references is (C API, "tp_weaklistoffset").
+    unsafe {
+        let offset = (*pyo3::ffi::Py_TYPE(task.as_ptr())).tp_weaklistoffset;
+        read_pointer(task, offset)
+    }
+}
+
 /// Whether somebody has set an attribute of the task's that is not its own.
 fn has_attributes(task: &Py<PyAny>) -> bool {
-    // SAFETY: the object is alive, and its type says where in it the pointer to its attributes is (C API,
-    // "tp_dictoffset"; for a task of 3.11, which is where spares are used, at a fixed place).
+    // SAFETY: the type says where in the object the pointer to its attributes is (C API, "tp_dictoffset"; for a task of
+    // 3.11, which is where spares are used, at a fixed place).
     unsafe {
         let offset = (*pyo3::ffi::Py_TYPE(task.as_ptr())).tp_dictoffset;
-        offset > 0 && {
-            let place = task.as_ptr().byte_offset(offset);
-            !place.cast::<*mut pyo3::ffi::PyObject>().read().is_null()
-        }
+        read_pointer(task, offset) != 0
+    }
+}
+
+/// The pointer at `offset` in the task; 0 where the type has no such place.
+///
+/// # Safety
+/// The offset is 0 or less, or one at which the task's type keeps a pointer.
+unsafe fn read_pointer(task: &Py<PyAny>, offset: pyo3::ffi::Py_ssize_t) -> usize {
+    if offset <= 0 {
+        return 0;
+    }
+    // SAFETY: the object is alive, and the caller knows that there is a pointer.
+    unsafe {
+        task.as_ptr()
+            .byte_offset(offset)
+            .cast::<*const u8>()
+            .read()
+            .addr()
     }
 }

@@ -312,6 +312,27 @@ impl Waiters {
         drop(gone);
     }
 
+    /// Whether anybody waits for news of the connection.
+    pub(super) fn has(&self, conn: ConnId) -> bool {
+        self.by_conn().contains_key(&conn)
+    }
+
+    /// Forgets waits that were cancelled.
+    pub(super) fn forget(&self, conn: ConnId) {
+        let mut by_conn = self.by_conn();
+        let Some(waiting) = by_conn.remove(&conn) else {
+            return;
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|each| each.get().is_pending());
+        if !kept.is_empty() {
+            by_conn.insert(conn, kept);
+        }
+        drop(by_conn);
+        drop(gone);
+    }
+
     /// Steps all who wait for news of the connection, in the order in which they came.
     pub(super) fn wake(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
         let waiting = self.by_conn().remove(&conn);

@@ -19,7 +19,7 @@ use crate::python::response::pinned;
 use super::http::HttpCycle;
 use super::message::Message;
 use super::operation::{Attempt, Kind, Operation};
-use super::shared::{AsgiHandle, client_gone};
+use super::shared::{AsgiHandle, client_gone, is_client_gone};
 
 /// Messages above this size are sent from the memory of the Python object. As for responses.
 const COPY_LIMIT: usize = 16_384;
@@ -374,9 +374,9 @@ impl WebSocketCycle {
     }
 
     /// The application was cancelled.
-    pub(super) fn cancelled(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn cancelled(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
         if let Some(http) = self.http(py) {
-            return http.get().cancelled();
+            return http.get().cancelled(py, error);
         }
         self.over(py, INTERNAL_ERROR, None)
     }
@@ -392,8 +392,7 @@ impl WebSocketCycle {
         let mut state = self.state()?;
         let is_gone = state.inbox.as_ref().is_none_or(|inbox| inbox.is_closed());
         if let Some(error) = error {
-            let expected = is_gone && error.is_instance_of::<pyo3::exceptions::PyOSError>(py);
-            if !expected {
+            if !(is_gone && is_client_gone(py, error)) {
                 log_failure(py, &self.asgi.core, state.about.as_ref(), error);
             }
         }
