@@ -244,10 +244,9 @@ MISSING = [
     ("stabel:app", {}, 'did you mean "stable"?'),
     ("stable:ap", {}, '"stable:ap": module "stable" has no "ap"; did you mean "app"?'),
     ("stall/nine.py", {}, 'there is no file "stall/nine.py"'),
-    ("three", {"three.py": "app = 3\n"}, '"three:app": that is an object of type int, not a WSGI application'),
+    ("three", {"three.py": "app = 3\n"}, '"three:app": that is an object of type int, not an application'),
     ("none", {"none.py": "x = 1\n"}, 'the module has none of app, application'),
-    ("soon:app", {"soon.py": "async def app(scope, receive, send): pass\n"}, "an ASGI application"),
-    ("short:app", {"short.py": "def app(environ): pass\n"}, "which does not take two arguments"),
+    ("short:app", {"short.py": "def app(environ): pass\n"}, "which takes one argument; WSGI calls an application with environ"),
     ("many:make()", {"many.py": MANY}, "the factory cannot be called like this"),
     ("many:make(open('x'))", {"many.py": MANY}, "a factory's arguments must be literals"),
     ("stable:app(", {}, "does not name an application"),
@@ -438,7 +437,7 @@ def test_check_tells_what_is_fine(run: Run, stable: Path) -> None:
     assert (done.status, done.error) == (0, "")
     assert done.output == (
         f"configuration  fine ({stable}/hostler.toml, overlay production)\n"
-        "application    fine (stable:app: stable.app)\n"
+        "application    fine (stable:app: stable.app, WSGI)\n"
     )
 
 
@@ -447,7 +446,7 @@ def test_check_names_the_framework_and_its_version(run: Run, project: Path) -> N
     done = run("check")
     assert done.status == 0
     assert re.search(
-        r"^application    fine \(shop:app: flask\.app\.Flask, Flask \d[^,]*, recognised by shop\.py\)$",
+        r"^application    fine \(shop:app: flask\.app\.Flask, WSGI, Flask \d[^,]*, recognised by shop\.py\)$",
         done.output,
         re.MULTILINE,
     )
@@ -553,7 +552,9 @@ def test_new_django_project_is_recognised_and_served(hostler_server: StartServer
     command = [sys.executable, "-m", "django", "startproject", "mysite", str(project)]
     subprocess.run(command, check=True, timeout=PATIENCE)
     server = hostler_server(None, command=(), cwd=project)
-    server.stderr.wait_for("  application  mysite.wsgi:application (Django)\n")
+    server.stderr.wait_for(
+        "  application  mysite.wsgi:application (Django, WSGI; for ASGI name mysite.asgi:application)\n"
+    )
     assert "The install worked successfully" in server.get("/").text
 
 

@@ -1,19 +1,26 @@
-"""The guestbook of examples/, started as its README and `make demo` start it."""
+"""The guestbook and the chat of examples/, started as their READMEs and `make demo` start them."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
-from tests.e2e.harness import ROOT, RunningServer, StartServer, free_port, start_group
+from tests.e2e.asgi import LOOPS
+from tests.e2e.harness import PATIENCE, ROOT, RunningServer, StartServer, free_port, start_group
 
 GUESTBOOK = ROOT / "examples" / "guestbook"
+CHAT = ROOT / "examples" / "chat"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -84,3 +91,116 @@ def test_demo_serves_without_a_terminal_and_stops_when_asked(demo: RunningServer
     assert demo.url in demo.stdout.text
     assert demo.get("/").status == 200
     assert demo.stop() == 0
+
+
+# The chat.
+
+
+@pytest.fixture(params=LOOPS)
+def chat(hostler_server: StartServer, request: pytest.FixtureRequest) -> RunningServer:
+    return hostler_server(None, "--loop", request.param, cwd=CHAT)
+
+
+def come_in(server: RunningServer, name: str, origin: str | None = None) -> ClientConnection:
+    place = f"ws://{server.host}:{server.port}/ws?{urlencode({'name': name})}"
+    return connect(place, origin=None if origin is None else Origin(origin), open_timeout=PATIENCE, proxy=None)
+
+
+def read_message(websocket: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(websocket.recv(PATIENCE))
+    return message
+
+
+def read_events(server: RunningServer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Reads the stream as a browser does: an event ends with an empty line."""
+    with server.connect() as connection:
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n")
+        with connection.makefile("rb") as stream:
+            kind = ""
+            for line in stream:
+                # The sizes of chunks stand on lines of their own, between those of events.
+                name, _, value = line.decode().rstrip().partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    yield kind, json.loads(value)
+
+
+def test_chat_passes_on_what_is_said_and_keeps_it_for_those_who_come_later(chat: RunningServer) -> None:
+    with come_in(chat, "Ada") as ada, come_in(chat, "Ada") as other:
+        assert read_message(ada) == {"kind": "welcome", "name": "Ada", "lines": []}
+        assert read_message(other)["name"] == "Ada 2"
+        assert read_message(ada)["kind"] == "joined"
+        other.send(json.dumps({"text": " <b>Hello</b> "}))
+        said = read_message(ada)
+        assert (said["kind"], said["name"], said["text"]) == ("said", "Ada 2", "<b>Hello</b>")
+        assert read_message(other) == said
+        with come_in(chat, "Bodil") as late:
+            assert read_message(late)["lines"] == [said]
+
+
+def test_event_stream_tells_who_is_there_and_the_time(chat: RunningServer) -> None:
+    events = read_events(chat)
+    kind, served = next(events)
+    assert (kind, served["worker"]) == ("served", f"process {chat.children()[0]}")
+    assert next(events) == ("online", {"names": []})
+    with come_in(chat, "Ada"):
+        assert ("online", {"names": ["Ada"]}) in iter(events)
+    assert ("online", {"names": []}) in iter(events)
+    assert any(kind == "clock" for kind, _ in events)
+    events.close()  # type: ignore[attr-defined]  # a generator
+
+
+@pytest.mark.parametrize(
+    "name, origin, status", [("", None, 422), ("Ada", "https://elsewhere.example", 403), (" \t", None, 422)]
+)
+def test_handshake_without_a_name_or_from_another_site_is_denied(
+    chat: RunningServer, name: str, origin: str | None, status: int
+) -> None:
+    with pytest.raises(InvalidStatus) as denied:
+        come_in(chat, name, origin=origin)
+    assert denied.value.response.status_code == status
+    with come_in(chat, "Ada", origin=chat.url):
+        pass
+
+
+@pytest.mark.parametrize("message", ["no JSON", "[1]", b"\xff", "[" * 4000])
+def test_message_of_another_form_ends_the_connection_and_nothing_else(
+    chat: RunningServer, message: str | bytes
+) -> None:
+    with come_in(chat, "Bodil") as bodil, come_in(chat, "Ada") as ada:
+        assert read_message(ada)["kind"] == "welcome"
+        ada.send(message)
+        with pytest.raises(ConnectionClosedError) as closed:
+            read_message(ada)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1003
+        assert [read_message(bodil)["kind"] for _ in range(3)] == ["welcome", "joined", "left"]
+    assert "ERROR" not in chat.log()
+
+
+def test_half_a_surrogate_pair_harms_nobody(chat: RunningServer) -> None:
+    with come_in(chat, "Ada") as ada:
+        read_message(ada)
+        ada.send('{"text": "\\ud83d"}')
+        assert read_message(ada)["text"] == "?"
+
+
+def test_chat_asks_its_clients_to_come_again_when_it_reloads(chat: RunningServer) -> None:
+    with come_in(chat, "Ada") as ada:
+        read_message(ada)
+        chat.signal(signal.SIGHUP)
+        with pytest.raises(ConnectionClosedError) as closed:
+            read_message(ada)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    with come_in(chat, "Ada") as ada:
+        assert read_message(ada)["kind"] == "welcome"
+
+
+def test_chat_hands_over_its_page_and_files(chat: RunningServer) -> None:
+    page = chat.get("/")
+    assert page.body == (CHAT / "chat" / "page.html").read_bytes()
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    for path in re.findall(r'(?:src|href)="(static/[^"]+)"', page.text):
+        assert chat.get(f"/{path}").status == 200

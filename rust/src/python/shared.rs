@@ -1,6 +1,6 @@
 //! What the threads of one engine share, and the way to the engine for a thread that is in the application.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pyo3::intern;
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     /// Requests until a replacement is asked for; 0 is never.
     pub(super) max_requests: u64,
     pub(super) requests: AtomicU64,
+    /// Requests that threads of the control plane have, or are to have.
+    pub(super) submitted: AtomicUsize,
     /// Names in the environ that the access log asks for.
     pub(super) logged_environ: Vec<String>,
     pub(super) logs_response_headers: bool,
@@ -86,6 +88,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             max_requests: settings.max_requests,
             requests: AtomicU64::new(0),
+            submitted: AtomicUsize::new(0),
             logged_environ: needs.environ,
             logs_response_headers: needs.response_headers,
         }))
@@ -136,6 +139,11 @@ impl Shared {
         for line in std::mem::take(&mut engine.context.notices) {
             log_error(py, self, &line);
         }
+    }
+
+    /// Requests that threads of the control plane have, or are to have.
+    pub(super) fn in_threads(&self) -> usize {
+        self.submitted.load(Ordering::Relaxed)
     }
 
     /// Counts a request; asks for a replacement when this worker has served its number.

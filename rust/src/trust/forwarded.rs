@@ -46,7 +46,7 @@ impl Scheme {
     }
 }
 
-/// Which of the two families is read when a request carries both. They are never mixed: one is read, the other ignored.
+/// Which of the two families is read. The other is ignored, even where it is alone.
 ///
 /// A proxy usually sets one family and passes the other on as the client sent it, so the choice must be the family that the proxy sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,11 +180,9 @@ impl Forwarded {
     }
 
     fn resolve(&mut self, networks: &Networks, precedence: Precedence, seen: &Seen<'_>) {
-        let prefer = precedence == Precedence::Forwarded || !seen.has_x_forwarded();
-        if prefer && !seen.forwarded.is_empty() {
-            self.read_forwarded(networks, &seen.forwarded);
-        } else {
-            self.read_x_forwarded(networks, seen);
+        match precedence {
+            Precedence::Forwarded => self.read_forwarded(networks, &seen.forwarded),
+            Precedence::XForwarded => self.read_x_forwarded(networks, seen),
         }
         self.read_prefix(&seen.prefix);
     }
@@ -339,12 +337,6 @@ impl<'a> Seen<'a> {
             Field::Prefix => &mut self.prefix,
         };
         lines.push(value);
-    }
-
-    fn has_x_forwarded(&self) -> bool {
-        [&self.for_, &self.proto, &self.host, &self.port]
-            .iter()
-            .any(|lines| !lines.is_empty())
     }
 }
 
@@ -507,8 +499,19 @@ mod tests {
         resolve(&networks, &PeerAddr::Unix, precedence, fields).unwrap()
     }
 
+    /// As a proxy is configured for that sets the family which is there.
     fn read(fields: &[(&str, &str)]) -> Forwarded {
-        read_as(Precedence::XForwarded, fields)
+        let is_forwarded = fields
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("forwarded"));
+        read_as(
+            if is_forwarded {
+                Precedence::Forwarded
+            } else {
+                Precedence::XForwarded
+            },
+            fields,
+        )
     }
 
     fn client(fields: &[(&str, &str)]) -> Option<String> {
@@ -747,18 +750,18 @@ mod tests {
     }
 
     #[test]
-    fn the_family_that_is_alone_is_read_under_either_precedence() {
-        for precedence in [Precedence::Forwarded, Precedence::XForwarded] {
-            assert!(
-                read_as(precedence, &[("Forwarded", "for=203.0.113.1")])
-                    .client
-                    .is_some()
-            );
-            assert!(
-                read_as(precedence, &[("X-Forwarded-For", "203.0.113.1")])
-                    .client
-                    .is_some()
-            );
+    fn the_other_family_is_not_read_even_where_it_is_alone() {
+        let forwarded = [("Forwarded", "for=203.0.113.1;proto=https")];
+        let x_forwarded = [
+            ("X-Forwarded-For", "203.0.113.1"),
+            ("X-Forwarded-Proto", "https"),
+        ];
+        for (precedence, fields) in [
+            (Precedence::XForwarded, &forwarded[..]),
+            (Precedence::Forwarded, &x_forwarded[..]),
+        ] {
+            let told = read_as(precedence, fields);
+            assert_eq!((told.client, told.scheme), (None, None));
         }
     }
 

@@ -34,7 +34,7 @@ def execute(arguments: Sequence[str]) -> int:
         interfaces.add(mounted.interface)
         print(f"mount          fine ({prefix} is {target}: {describe(mounted)})", flush=True)
     if "asgi" in interfaces:
-        print(f"event loop     fine ({check_loop(config.workers.loop)})")
+        print(f"event loop     {check_loop(config.workers.loop)}")
     return 0
 
 
@@ -57,12 +57,12 @@ def describe(report: Report) -> str:
 
 
 def check_loop(choice: str) -> str:
-    """Name the event loop, after making one to see that it can be made.
+    """Say whether the event loop can be made, after making one.
 
     Raises:
         ConfigurationError: it cannot be.
     """
-    if choice in ("auto", "asyncio", "uvloop"):
-        make_loop(choice).close()
-    # A factory of the project's own is left to the worker, which runs in the project's directory.
-    return describe_loop(choice)
+    if choice not in ("auto", "asyncio", "uvloop"):
+        return f"not checked ({describe_loop(choice)}: the worker makes it, in the project's directory)"
+    make_loop(choice).close()
+    return f"fine ({describe_loop(choice)})"

@@ -278,8 +278,8 @@ class Limits:
     concurrency: int = option(
         0,
         Integer(),
-        doc="How many requests and WebSockets may be in the application of one worker at once; beyond it 503 with "
-        "`Retry-After`; 0 for no limit.",
+        doc="How many requests and WebSockets an ASGI worker may have in its applications at once; beyond it 503 with "
+        "`Retry-After`; 0 for no limit. A WSGI worker has its threads.",
         unit="requests",
         short=("--limit-concurrency",),
     )
@@ -375,8 +375,8 @@ class Websocket:
     context_takeover: bool = option(
         False,
         Boolean(),
-        doc="Compress each message with what was learned from those before it. Similar messages become smaller, and each "
-        "connection that has sent one lately holds about 160 KiB.",
+        doc="Compress each message with what was learned from those before it. Similar messages become smaller, and "
+        "each connection that has sent one lately holds about 160 KiB.",
     )
     # The websockets package's default, chosen there for its memory. zlib has no window of 8 bits.
     window_bits: int = option(

@@ -163,7 +163,7 @@ class Lifespan:
                 f'"{self._label}" returned from its lifespan without "lifespan.startup.complete"; '
                 'set app.lifespan to "auto" if it has none'
             )
-        summary = f"{type(error).__name__}: {error}"
+        summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return ApplicationError(f'"{self._label}" did not start: {_shorten(summary)}', describe_failure(error))
 
     def _describe_failed_start(self, answer: Message) -> ApplicationError:

@@ -82,6 +82,7 @@ impl AsgiEngine {
     /// Does what there is to do, and returns. The loop's thread, and not from inside of a task.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
         let was_in_turn = self.asgi.set_in_turn(true);
+        self.asgi.come_round();
         let turned = self.turn_some(py);
         self.asgi.set_in_turn(was_in_turn);
         turned?;
@@ -167,7 +168,7 @@ impl AsgiEngine {
     fn serve(&self, py: Python<'_>, request: Box<Request>) -> PyResult<()> {
         let asgi = &self.asgi;
         let limit = asgi.max_concurrency;
-        if limit > 0 && asgi.running.load(Ordering::Relaxed) >= limit {
+        if limit > 0 && asgi.running.load(Ordering::Relaxed) + asgi.core.in_threads() >= limit {
             asgi.engine()?.refuse(request, &OVERLOADED);
             return Ok(());
         }

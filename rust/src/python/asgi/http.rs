@@ -21,7 +21,7 @@ use crate::worker::Worker;
 
 use super::message::Message;
 use super::operation::{Attempt, Kind, Operation};
-use super::shared::{AsgiHandle, client_gone, is_client_gone};
+use super::shared::{AsgiHandle, Pace, client_gone, is_client_gone};
 
 /// Bytes of a body in one message. As large as the reactor's own reads.
 const PORTION: usize = 65_536;
@@ -88,6 +88,7 @@ struct State {
 pub struct HttpCycle {
     asgi: AsgiHandle,
     conn: ConnId,
+    pub(super) pace: Pace,
     state: Mutex<State>,
 }
 
@@ -104,6 +105,7 @@ impl HttpCycle {
         Self {
             asgi,
             conn: request.conn,
+            pace: Pace::default(),
             state: Mutex::new(State {
                 request: Some(request),
                 source,
@@ -304,7 +306,7 @@ impl HttpCycle {
             // If it went away over this, the next message will tell.
             let unsent = engine.unsent(self.conn).unwrap_or(0);
             self.asgi.leave(engine)?;
-            return self.asgi.after_send(py, self.conn, unsent);
+            return self.asgi.after_send(py, self.conn, unsent, &self.pace);
         }
         let mut output = output;
         if output.part.is_none() {

@@ -3,6 +3,8 @@
 //! Each has the methods of a coroutine, so that applications may make tasks of them. Nothing is taken from a connection
 //! before the first step, so that an operation that is dropped or cancelled before it began loses nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::PyStopIteration;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -10,7 +12,7 @@ use pyo3::prelude::*;
 use crate::conn::ConnId;
 
 use super::http::HttpCycle;
-use super::shared::AsgiHandle;
+use super::shared::{AsgiHandle, Pace};
 use super::waiter::{Waiter, thrown};
 use super::websocket::WebSocketCycle;
 
@@ -22,6 +24,8 @@ pub(super) enum Attempt<'py> {
     Finished,
     /// News of the connection have to come first.
     Wait,
+    /// The loop has to come round first.
+    Yield,
 }
 
 pub(super) enum Kind {
@@ -29,6 +33,8 @@ pub(super) enum Kind {
     ReceiveWebSocket(Py<WebSocketCycle>),
     /// Waits until no more than so many bytes wait to be sent.
     Room(usize),
+    /// Lets the loop come round once. The flag is whether it has.
+    Breath(AtomicBool),
 }
 
 /// An operation on a connection that may have to wait.
@@ -46,10 +52,34 @@ impl Operation {
 
     fn attempt<'py>(&self, py: Python<'py>) -> PyResult<Attempt<'py>> {
         match &self.kind {
-            Kind::ReceiveHttp(cycle) => cycle.get().try_receive(py),
-            Kind::ReceiveWebSocket(cycle) => cycle.get().try_receive(py),
+            Kind::ReceiveHttp(cycle) => {
+                let cycle = cycle.get();
+                self.attempt_receive(&cycle.pace, || cycle.try_receive(py))
+            }
+            Kind::ReceiveWebSocket(cycle) => {
+                let cycle = cycle.get();
+                self.attempt_receive(&cycle.pace, || cycle.try_receive(py))
+            }
             Kind::Room(mark) => self.asgi.look_for_room(self.conn, *mark),
+            Kind::Breath(taken) if taken.swap(true, Ordering::Relaxed) => {
+                self.asgi.come_round();
+                Ok(Attempt::Finished)
+            }
+            Kind::Breath(_) => Ok(Attempt::Yield),
         }
+    }
+
+    /// Receives, unless too much was complete at once of late.
+    fn attempt_receive<'py>(
+        &self,
+        pace: &Pace,
+        receive: impl FnOnce() -> PyResult<Attempt<'py>>,
+    ) -> PyResult<Attempt<'py>> {
+        if self.asgi.is_greedy(pace) {
+            self.asgi.come_round();
+            return Ok(Attempt::Yield);
+        }
+        receive()
     }
 }
 
@@ -64,23 +94,21 @@ impl Operation {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Waiter>>> {
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.attempt(py)? {
+            // What `asyncio.sleep(0)` yields.
+            Attempt::Yield => Ok(Some(py.None().into_bound(py))),
             Attempt::Message(message) => Err(PyStopIteration::new_err((message.unbind(),))),
             Attempt::Finished => Ok(None),
             Attempt::Wait => {
                 let waiter = Bound::new(py, Waiter::new(self.asgi.event_loop.clone_ref(py)))?;
                 self.asgi.waiters.add(self.conn, &waiter);
-                Ok(Some(waiter))
+                Ok(Some(waiter.into_any()))
             }
         }
     }
 
-    fn send<'py>(
-        &self,
-        py: Python<'py>,
-        value: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, Waiter>> {
+    fn send<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _ = value;
         self.__next__(py)?
             .ok_or_else(|| PyStopIteration::new_err(()))

@@ -1,6 +1,6 @@
 //! What all parts of one engine in an event loop share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::exceptions::{PyConnectionResetError, PyRuntimeError};
@@ -17,6 +17,17 @@ use super::runner::Tasks;
 use super::scope::ScopeBuilder;
 use super::waiter::Waiters;
 
+/// Operations that may be complete at once before one has to wait for a round of the loop. Arbitrary: below a millisecond
+/// of small messages, and far more than a turn's requests send.
+const AT_ONCE: u32 = 256;
+
+/// How many operations of one exchange were complete at once since the loop has last come round.
+#[derive(Default)]
+pub(super) struct Pace {
+    round: AtomicU32,
+    at_once: AtomicU32,
+}
+
 /// All parts of one engine in an event loop.
 pub(super) struct AsgiShared {
     pub(super) core: Handle,
@@ -28,6 +39,8 @@ pub(super) struct AsgiShared {
     pub(super) finished: Py<Finished>,
     /// A turn is under way: it will see to what comes of an operation.
     in_turn: AtomicBool,
+    /// Counts the turns.
+    round: AtomicU32,
     /// Applications that have not returned.
     pub(super) running: AtomicUsize,
     /// The most of them at once; 0 for no limit.
@@ -57,6 +70,7 @@ impl AsgiShared {
             tasks,
             finished,
             in_turn: AtomicBool::new(false),
+            round: AtomicU32::new(0),
             running: AtomicUsize::new(0),
             max_concurrency: settings.max_concurrency,
             cancel_on_disconnect: settings.cancel_on_disconnect,
@@ -98,15 +112,35 @@ impl AsgiShared {
         self.finished.clone_ref(py).into_any()
     }
 
+    /// A turn begins: the loop has come round.
+    pub(super) fn come_round(&self) {
+        self.round.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether an operation that is complete at once has to let the others have their turn first: an application that only
+    /// ever does such things would else keep the loop for itself.
+    pub(super) fn is_greedy(&self, pace: &Pace) -> bool {
+        let round = self.round.load(Ordering::Relaxed);
+        if pace.round.swap(round, Ordering::Relaxed) != round {
+            pace.at_once.store(0, Ordering::Relaxed);
+        }
+        pace.at_once.fetch_add(1, Ordering::Relaxed) >= AT_ONCE
+    }
+
     /// What `send()` returns after it has added to what waits to be sent: a wait, if the client is slow.
     pub(super) fn after_send(
         self: &Arc<Self>,
         py: Python<'_>,
         conn: ConnId,
         unsent: usize,
+        pace: &Pace,
     ) -> PyResult<Py<PyAny>> {
         let mark = self.core.response_buffer;
         if unsent <= mark {
+            if self.is_greedy(pace) {
+                let rest = Operation::new(Arc::clone(self), conn, Kind::Breath(false.into()));
+                return Ok(Py::new(py, rest)?.into_any());
+            }
             return Ok(self.done(py));
         }
         // Half of it, so that an application that makes small pieces is not woken for each.

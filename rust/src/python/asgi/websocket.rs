@@ -19,7 +19,7 @@ use crate::python::response::pinned;
 use super::http::HttpCycle;
 use super::message::Message;
 use super::operation::{Attempt, Kind, Operation};
-use super::shared::{AsgiHandle, client_gone, is_client_gone};
+use super::shared::{AsgiHandle, Pace, client_gone, is_client_gone};
 
 /// Messages above this size are sent from the memory of the Python object. As for responses.
 const COPY_LIMIT: usize = 16_384;
@@ -94,6 +94,7 @@ struct State {
 pub struct WebSocketCycle {
     asgi: AsgiHandle,
     conn: ConnId,
+    pub(super) pace: Pace,
     /// The exchange that the handshake is.
     http: Mutex<Option<Py<HttpCycle>>>,
     state: Mutex<State>,
@@ -112,6 +113,7 @@ impl WebSocketCycle {
         Ok(Self {
             asgi: Arc::clone(asgi),
             conn,
+            pace: Pace::default(),
             http: Mutex::new(Some(http)),
             state: Mutex::new(State {
                 stage: Stage::Connect,
@@ -286,7 +288,7 @@ impl WebSocketCycle {
         };
         self.asgi.leave(engine)?;
         match unsent {
-            Some(unsent) => self.asgi.after_send(py, self.conn, unsent),
+            Some(unsent) => self.asgi.after_send(py, self.conn, unsent, &self.pace),
             None => Err(client_gone()),
         }
     }

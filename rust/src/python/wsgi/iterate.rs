@@ -1,5 +1,6 @@
 //! One call of the application, from the request to the end of its response.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
@@ -121,6 +122,12 @@ pub struct WsgiCall {
     request: Mutex<Option<Box<Request>>>,
 }
 
+impl Drop for WsgiCall {
+    fn drop(&mut self) {
+        self.shared.submitted.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[pymethods]
 impl WsgiCall {
     fn __call__(&self, py: Python<'_>) {
@@ -161,6 +168,7 @@ pub(in crate::python) fn submit(py: Python<'_>, shared: &Handle, mut request: Bo
             return;
         }
     };
+    shared.submitted.fetch_add(1, Ordering::Relaxed);
     let submitted = Bound::new(py, call).and_then(|call| {
         let told = shared
             .hooks

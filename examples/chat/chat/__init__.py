@@ -1,0 +1,1 @@
+"""A chat over a WebSocket, with a stream of events beside it."""
