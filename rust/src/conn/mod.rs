@@ -238,6 +238,17 @@ impl Conn {
         self.proceed(context)
     }
 
+    /// Goes on after a pause, as the application has made room. In an event loop that is in the next turn: an application
+    /// that takes whatever there is must not be given more before others have had their turn.
+    pub fn resume(&mut self, context: &mut Context) -> Verdict {
+        if !context.settings.tells_news {
+            return self.pump(context);
+        }
+        self.unfinished |= self.readable || self.unseen;
+        self.charge(context);
+        Verdict::Keep
+    }
+
     /// Writes what waits, then moves as `pump` does.
     pub fn proceed(&mut self, context: &mut Context) -> Verdict {
         match self.flush(context) {
@@ -581,6 +592,33 @@ mod tests {
         conn.note_readiness(true, false);
         assert_eq!(conn.pump(&mut context), Verdict::Keep);
         assert_eq!(conn.phase(), Phase::App);
+    }
+
+    #[test]
+    fn application_that_takes_at_once_what_a_client_sends_without_end_leaves_others_their_turn() {
+        let mut context = context();
+        context.settings.stream_request_body = true;
+        let (mut conn, mut theirs) = conn(&context);
+        theirs
+            .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+            .unwrap();
+        theirs.write_all(&vec![0; 100_000]).unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.pump(&mut context), Verdict::Keep);
+        let request = context.ready.pop_front().unwrap();
+        let Body::Pipe(pipe) = &request.body else {
+            panic!("not streamed")
+        };
+        assert!(!pipe.has_room());
+        while !pipe.is_waiting() {
+            let _ = pipe.take(usize::MAX);
+        }
+        theirs.write_all(b"more").unwrap();
+        conn.note_readiness(true, false);
+        assert_eq!(conn.resume_body(false, &mut context), Verdict::Keep);
+        assert!(pipe.is_waiting() && conn.take_unfinished());
+        assert_eq!(conn.proceed(&mut context), Verdict::Keep);
+        assert!(!pipe.is_waiting());
     }
 
     #[test]

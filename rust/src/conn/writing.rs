@@ -248,7 +248,7 @@ impl Conn {
             context.refresh();
             self.deadline = context.now.millis + context.settings.body_timeout;
         }
-        self.pump(context)
+        self.resume(context)
     }
 
     pub(super) fn step_answered(&mut self, context: &mut Context) -> Step {

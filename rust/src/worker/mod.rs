@@ -384,9 +384,8 @@ impl Worker {
 
     /// The application has made room in the inbox of a WebSocket.
     pub fn resume_websocket(&mut self, id: ConnId) {
-        self.context.refresh();
         if let Some(conn) = self.conns.get_mut(id) {
-            let verdict = conn.pump(&mut self.context);
+            let verdict = conn.resume(&mut self.context);
             self.settle(id, verdict);
         }
     }

@@ -16,11 +16,13 @@ use crate::python::shared::{Driver, Shared};
 use crate::python::wsgi::submit;
 use crate::worker::{Command, Pause};
 
+use super::cycle::Cycle;
 use super::http::HttpCycle;
 use super::operation::make_finished;
-use super::runner::{Cycle, Job, Tasks, start};
+use super::runner::Job;
 use super::scope::{ScopeBuilder, ScopeKind};
 use super::shared::{AsgiHandle, AsgiShared};
+use super::tasks::{Tasks, start};
 use super::websocket::{Handshake, WebSocketCycle};
 
 /// Looks at the sockets in one turn, before the rest of the loop has its turn: an idle look costs half a microsecond, a

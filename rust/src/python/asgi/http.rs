@@ -2,29 +2,24 @@
 //!
 //! START -> BODY -> (TRAILERS ->) DONE, by the messages that the application sends.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::codec::http1::{FieldKind, Refusal, Version, check_field, write_field};
-use crate::conn::{Body, BodyPipe, ConnId, Poured, Request};
+use crate::conn::{ConnId, Request};
 use crate::python::report::{About, RequestName, described, log_error, log_failure, warn};
 use crate::python::response::{FilePart, Output, Response, error_page};
 use crate::worker::Worker;
 
+use super::body::{Portion, RequestBody};
+use super::files::{borrow_file, open_path};
 use super::message::Message;
 use super::operation::{Attempt, Kind, Operation};
 use super::shared::{AsgiHandle, Pace, client_gone, is_client_gone};
-
-/// Bytes of a body in one message. As large as the reactor's own reads.
-const PORTION: usize = 65_536;
 
 const FORBIDDEN: Refusal = Refusal::new(403, "The WebSocket was refused.");
 
@@ -48,32 +43,10 @@ impl Stage {
     }
 }
 
-/// Where the rest of the request's body comes from.
-enum Source {
-    /// The last message of the body was received.
-    End,
-    Memory(Vec<u8>),
-    File(File, u64),
-    Pipe(Arc<BodyPipe>),
-}
-
-impl Source {
-    fn new(body: Body) -> Self {
-        match body {
-            Body::Empty => Self::Memory(Vec::new()),
-            Body::Memory(bytes) => Self::Memory(bytes),
-            Body::File(file, length) => Self::File(file, length),
-            Body::Pipe(pipe) => Self::Pipe(pipe),
-        }
-    }
-}
-
 struct State {
     /// Until the response is complete.
     request: Option<Box<Request>>,
-    source: Source,
-    is_file_at_start: bool,
-    continue_due: bool,
+    body: RequestBody,
     response: Response,
     stage: Stage,
     has_trailers: bool,
@@ -100,17 +73,14 @@ impl HttpCycle {
     ) -> Self {
         let response = Response::new(&request);
         let name = RequestName::of(&request);
-        let source = Source::new(std::mem::take(&mut request.body));
-        let continue_due = matches!(&source, Source::Pipe(pipe) if pipe.expects_continue);
+        let body = RequestBody::new(std::mem::take(&mut request.body));
         Self {
             asgi,
             conn: request.conn,
             pace: Pace::default(),
             state: Mutex::new(State {
                 request: Some(request),
-                source,
-                is_file_at_start: true,
-                continue_due,
+                body,
                 response,
                 stage: Stage::Start,
                 has_trailers: false,
@@ -144,62 +114,20 @@ impl HttpCycle {
         if state.stage == Stage::Done {
             return disconnect(py);
         }
-        let portion = match &mut state.source {
-            Source::End => {
-                drop(state);
-                return if self.asgi.engine()?.has_ended(self.conn) {
-                    disconnect(py)
-                } else {
-                    Ok(Attempt::Wait)
-                };
+        let portion = state.body.take(py, &self.asgi, self.conn)?;
+        drop(state);
+        match portion {
+            Portion::Bytes(body, more_body) => {
+                let message = PyDict::new(py);
+                message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+                message.set_item(intern!(py, "body"), body)?;
+                message.set_item(intern!(py, "more_body"), more_body)?;
+                Ok(Attempt::Message(message.into_any()))
             }
-            Source::Memory(bytes) => Some((PyBytes::new(py, bytes), false)),
-            Source::File(..) => Some(state.read_file(py)?),
-            Source::Pipe(pipe) => {
-                let pipe = Arc::clone(pipe);
-                match self.pour(py, &mut state, &pipe)? {
-                    Some(portion) => Some(portion),
-                    None if pipe.is_waiting() => return Ok(Attempt::Wait),
-                    None => None,
-                }
-            }
-        };
-        let Some((body, more_body)) = portion else {
-            return disconnect(py);
-        };
-        if !more_body {
-            state.source = Source::End;
+            Portion::Over if !self.has_ended()? => Ok(Attempt::Wait),
+            Portion::Awaited => Ok(Attempt::Wait),
+            Portion::Over | Portion::Lost => disconnect(py),
         }
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-        message.set_item(intern!(py, "body"), body)?;
-        message.set_item(intern!(py, "more_body"), more_body)?;
-        Ok(Attempt::Message(message.into_any()))
-    }
-
-    /// Takes from a pipe what is there: `None` if there is nothing yet, or never will be.
-    fn pour<'py>(
-        &self,
-        py: Python<'py>,
-        state: &mut State,
-        pipe: &BodyPipe,
-    ) -> PyResult<Option<(Bound<'py, PyBytes>, bool)>> {
-        if std::mem::take(&mut state.continue_due) && pipe.is_waiting() {
-            let mut engine = self.asgi.engine()?;
-            engine.resume_body(self.conn, true);
-            self.asgi.leave(engine)?;
-        }
-        let (poured, makes_room) = pipe.take(PORTION);
-        if makes_room {
-            let mut engine = self.asgi.engine()?;
-            engine.resume_body(self.conn, false);
-            self.asgi.leave(engine)?;
-        }
-        Ok(match poured {
-            Poured::Bytes(bytes) => Some((PyBytes::new(py, &bytes), !pipe.is_complete())),
-            Poured::End => Some((PyBytes::new(py, b""), false)),
-            Poured::Fault(_) | Poured::Empty => None,
-        })
     }
 
     /// Acts on a message as if it were of the given kind.
@@ -398,7 +326,7 @@ impl HttpCycle {
         let keep_alive = state.response.keeps_alive();
         let fault = state.response.length_fault();
         let request = state.request.take();
-        let unread = std::mem::replace(&mut state.source, Source::End);
+        let unread = std::mem::replace(&mut state.body, RequestBody::Over);
         let Some(mut request) = request else {
             return Ok(self.asgi.done(py));
         };
@@ -596,21 +524,6 @@ impl State {
             self.begin(asgi, None)
         }
     }
-
-    fn read_file<'py>(&mut self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, bool)> {
-        let is_first = std::mem::take(&mut self.is_file_at_start);
-        let Source::File(file, left) = &mut self.source else {
-            return Ok((PyBytes::new(py, b""), false));
-        };
-        if is_first {
-            file.rewind()?;
-        }
-        let mut portion = Vec::with_capacity(PORTION);
-        file.take(PORTION as u64).read_to_end(&mut portion)?;
-        *left = left.saturating_sub(portion.len() as u64);
-        let more = *left > 0 && !portion.is_empty();
-        Ok((PyBytes::new(py, &portion), more))
-    }
 }
 
 fn give(engine: &mut Worker, conn: ConnId, output: Output) {
@@ -638,66 +551,4 @@ pub(super) fn note_scope(request: &mut Request, scope: &Bound<'_, PyDict>, names
                 .push((name.clone(), value.to_string().into_bytes()));
         }
     }
-}
-
-/// `http.response.pathsend`.
-fn open_path(py: Python<'_>, message: &Message<'_>) -> PyResult<FilePart> {
-    let path = message
-        .text(intern!(py, "path"))?
-        .ok_or_else(|| message.missing("path"))?;
-    let path: PathBuf = path.extract()?;
-    let name = path.to_string_lossy();
-    // Looked at first: to open a pipe would wait for its writer.
-    let about = std::fs::metadata(&path).map_err(|error| naming(error, &name))?;
-    if !about.is_file() {
-        return Err(PyOSError::new_err(format!("{name} is not a regular file")));
-    }
-    let file = File::open(&path).map_err(|error| naming(error, &name))?;
-    let length = file.metadata()?.len();
-    Ok(FilePart {
-        file,
-        offset: 0,
-        length,
-    })
-}
-
-fn naming(error: std::io::Error, path: &str) -> PyErr {
-    match error.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, error.to_string(), path.to_owned())),
-        None => error.into(),
-    }
-}
-
-/// `http.response.zerocopysend`: a file object, from an offset or where it stands, and how much of it.
-fn borrow_file(py: Python<'_>, message: &Message<'_>) -> PyResult<FilePart> {
-    let object = message
-        .get(intern!(py, "file"))?
-        .ok_or_else(|| message.missing("file"))?;
-    let number: i32 = object.call_method0(intern!(py, "fileno"))?.extract()?;
-    if number < 0 {
-        return Err(PyValueError::new_err(
-            "the file of the ASGI message is closed",
-        ));
-    }
-    // SAFETY: the file object is alive and owns the descriptor; the borrow lasts for one system call.
-    let file = File::from(unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?);
-    let told = message.integer(intern!(py, "offset"))?;
-    let offset = match told {
-        Some(offset) => offset,
-        None => object.call_method0(intern!(py, "tell"))?.extract()?,
-    };
-    let left = file.metadata()?.len().saturating_sub(offset);
-    let length = match message.integer(intern!(py, "count"))? {
-        Some(count) => count.min(left),
-        None => left,
-    };
-    if told.is_none() {
-        // As if it had been read.
-        object.call_method1(intern!(py, "seek"), (offset + length,))?;
-    }
-    Ok(FilePart {
-        file,
-        offset,
-        length,
-    })
 }

@@ -1,6 +1,9 @@
 //! ASGI (3.0): scopes, `receive` and `send`, and how the application's coroutine is stepped.
 
+mod body;
+mod cycle;
 mod engine;
+mod files;
 mod http;
 mod message;
 mod operation;
@@ -8,6 +11,7 @@ mod runner;
 mod scope;
 mod shared;
 mod spare;
+mod tasks;
 mod waiter;
 mod websocket;
 

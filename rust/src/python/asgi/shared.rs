@@ -13,8 +13,8 @@ use crate::python::shared::Handle;
 use crate::worker::Worker;
 
 use super::operation::{Attempt, Finished, Kind, Operation};
-use super::runner::Tasks;
 use super::scope::ScopeBuilder;
+use super::tasks::Tasks;
 use super::waiter::Waiters;
 
 /// Operations that may be complete at once before one has to wait for a round of the loop. Arbitrary: below a millisecond
@@ -176,6 +176,13 @@ impl AsgiShared {
             self.tasks.cancel(py, conn)?;
         }
         Ok(())
+    }
+
+    /// Asks for more of a streamed body; the flag is whether the client waits to be asked.
+    pub(super) fn resume_body(&self, conn: ConnId, send_continue: bool) -> PyResult<()> {
+        let mut engine = self.engine()?;
+        engine.resume_body(conn, send_continue);
+        self.leave(engine)
     }
 
     /// Tells those who wait for news of a connection that its response has ended without their doing.
