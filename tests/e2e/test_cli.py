@@ -246,7 +246,7 @@ MISSING = [
     ("stall/nine.py", {}, 'there is no file "stall/nine.py"'),
     ("three", {"three.py": "app = 3\n"}, '"three:app": that is an object of type int, not an application'),
     ("none", {"none.py": "x = 1\n"}, 'the module has none of app, application'),
-    ("short:app", {"short.py": "def app(environ): pass\n"}, "which takes one argument; WSGI calls an application with environ"),
+    ("short:app", {"short.py": "def app(environ): pass\n"}, "takes one argument; WSGI calls an application with"),
     ("many:make()", {"many.py": MANY}, "the factory cannot be called like this"),
     ("many:make(open('x'))", {"many.py": MANY}, "a factory's arguments must be literals"),
     ("stable:app(", {}, "does not name an application"),

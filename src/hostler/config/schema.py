@@ -246,8 +246,8 @@ class Http:
     cancel_on_disconnect: bool = option(
         False,
         Boolean(),
-        doc="Cancel the task of an ASGI application when its client has gone, instead of only telling it with "
-        "`http.disconnect`.",
+        doc="Cancel the task of an ASGI application that has not answered when its client has gone, instead of only "
+        "telling it with `http.disconnect`. A client that has closed its writing side counts as gone, too.",
     )
     body_directory: str = option(
         "",

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hostler.app.loading import describe_failure
 from hostler.system.channel import send_message
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+from hostler.worker.pool import Pool
 
 # Renders an exception of the application as a page, or returns None for the standard page.
 ErrorPage = Callable[[BaseException, dict[str, str]], bytes | None]
@@ -93,21 +91,17 @@ class LoopHooks(Hooks):
         super().__init__(status_fd, error_page)
         self._threads = threads
         self._when_finished = when_finished
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Pool | None = None
 
     def submit(self, call: Callable[[], None]) -> None:
         """Run a WSGI request in a thread. In the loop's thread."""
         if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # for those who have WSGI applications beside ASGI
+            self._pool = Pool(self._threads, "hostler-wsgi", self._note_error)
+        self._pool.submit(call)
 
-            self._pool = ThreadPoolExecutor(self._threads, "hostler-wsgi")
-        self._pool.submit(call).add_done_callback(self._note_end)
-
-    def _note_end(self, future: Future[None]) -> None:
+    def _note_error(self, error: BaseException) -> None:
         """Log what a call raised: the application's errors are dealt with inside it, so this is a defect of ours."""
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._log.critical("a WSGI request ended with an error of the engine", exc_info=error)
+        self._log.critical("a WSGI request ended with an error of the engine", exc_info=error)
 
     def finished(self) -> None:
         """The engine has ended. In the loop's thread."""
@@ -116,4 +110,4 @@ class LoopHooks(Hooks):
     def close(self) -> None:
         """Take no more calls; threads that are still in the application are left to themselves."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.close()

@@ -485,7 +485,7 @@ def test_wsgi_application_is_served_beside_in_threads() -> None:
     config = configure("asyncio", mounts={"/old": "legacy:app"})
     (ready,) = serve(bare, config, visit, Mount("/old", "wsgi", legacy))
     assert ready["serves"] == "ASGI on asyncio, WSGI in 4 threads"
-    assert names == ["hostler-wsgi_0"]
+    assert names == ["hostler-wsgi-1"]
 
 
 def test_mounted_applications_share_the_state_of_their_lifespans() -> None:

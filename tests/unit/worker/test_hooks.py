@@ -89,7 +89,7 @@ def test_calls_run_in_threads_with_a_limit() -> None:
     hooks.submit(call)
     meeting.wait(5)
     hooks.close()
-    assert names == {"hostler-wsgi_0", "hostler-wsgi_1"}
+    assert names == {"hostler-wsgi-1", "hostler-wsgi-2"}
 
 
 def test_defect_in_a_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:

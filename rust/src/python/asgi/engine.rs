@@ -14,6 +14,7 @@ use crate::python::mounts::MountSettings;
 use crate::python::settings::{EngineSettings, ListenerSettings};
 use crate::python::shared::{Driver, Shared};
 use crate::python::wsgi::submit;
+use crate::time::Millis;
 use crate::worker::{Command, Pause};
 
 use super::cycle::Cycle;
@@ -31,6 +32,9 @@ const LOOKS: usize = 4;
 
 /// Requests and news in one turn after which it looks no more: by then a round of the loop costs little for each.
 const ENOUGH: usize = 32;
+
+/// Milliseconds after which a turn looks no more, however little it has done: the applications take their time.
+const LONG: Millis = 2;
 
 const OVERLOADED: Refusal = Refusal::new(503, "The server has too many requests at work.");
 
@@ -117,6 +121,7 @@ impl AsgiEngine {
     fn turn_some(&self, py: Python<'_>) -> PyResult<()> {
         let core = &self.asgi.core;
         let mut handled = 0;
+        let mut began = None;
         for _ in 0..LOOKS {
             let mut engine = self.asgi.engine()?;
             engine.turn(Pause::Never)?;
@@ -126,9 +131,11 @@ impl AsgiEngine {
             if !engine.has_work() {
                 break;
             }
+            let now = engine.context.now.millis;
+            let is_late = now >= *began.get_or_insert(now) + LONG;
             drop(engine);
             handled += self.work(py)?;
-            if handled >= ENOUGH {
+            if is_late || handled >= ENOUGH {
                 break;
             }
         }

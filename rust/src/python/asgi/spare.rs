@@ -35,6 +35,11 @@ impl Spare {
         }
     }
 
+    /// Whether it is parked, or will be in the loop's next round.
+    pub(super) fn is_alive(&self) -> bool {
+        self.parking.get().is_pending()
+    }
+
     /// Whether it waits to be woken.
     pub(super) fn is_parked(&self) -> bool {
         self.parking.get().is_awaited()

@@ -10,7 +10,7 @@
 //!
 //! Invariants. A request's context is its own in either way. No lock is held while the application runs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::asyncio::CancelledError;
@@ -37,8 +37,8 @@ pub(super) struct Tasks {
     pub(super) websocket_methods: Methods,
     /// What `asyncio.current_task()` looks at, by loop.
     current: Py<PyDict>,
-    /// Whether a spare is there.
-    is_posing: AtomicBool,
+    /// The address of the spare that is there, or 0.
+    posing: AtomicUsize,
     spares: Mutex<Vec<Spare>>,
     suspended: Mutex<IdMap<Suspended>>,
     serial: AtomicU64,
@@ -75,7 +75,7 @@ impl Tasks {
             },
             http_methods: Methods::new(&py.get_type::<HttpCycle>())?,
             websocket_methods: Methods::new(&py.get_type::<WebSocketCycle>())?,
-            is_posing: AtomicBool::new(false),
+            posing: AtomicUsize::new(0),
             uses_spares: !starts_eagerly && !in_debug_mode,
             spares: Mutex::default(),
             suspended: Mutex::default(),
@@ -113,7 +113,8 @@ impl Tasks {
 
     /// Makes a spare the loop's current task, if it is not already.
     fn pose(&self, event_loop: &Bound<'_, PyAny>, spare: &Spare) -> PyResult<()> {
-        if !self.is_posing.swap(true, Ordering::Relaxed) {
+        let address = spare.task.as_ptr().addr();
+        if self.posing.swap(address, Ordering::Relaxed) != address {
             self.current
                 .bind(event_loop.py())
                 .set_item(event_loop, &spare.task)?;
@@ -123,7 +124,7 @@ impl Tasks {
 
     /// Ends that: before any task is stepped, and before the loop goes on.
     pub(super) fn stop_posing(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        if self.is_posing.swap(false, Ordering::Relaxed) {
+        if self.posing.swap(0, Ordering::Relaxed) != 0 {
             self.current.bind(event_loop.py()).del_item(event_loop)?;
         }
         Ok(())
@@ -233,9 +234,19 @@ const SPARES: usize = 4;
 
 /// Makes one more spare task, which parks in the loop's next round.
 fn refill(py: Python<'_>, asgi: &AsgiHandle) -> PyResult<()> {
-    if asgi.tasks.spares().len() >= SPARES {
-        return Ok(());
-    }
+    let dead = {
+        let mut spares = asgi.tasks.spares();
+        // Somebody may have cancelled them, as one of all tasks.
+        let (alive, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut *spares)
+            .into_iter()
+            .partition(Spare::is_alive);
+        *spares = alive;
+        if spares.len() >= SPARES {
+            return Ok(());
+        }
+        dead
+    };
+    drop(dead);
     let parking = Bound::new(py, Waiter::new(asgi.event_loop.clone_ref(py)))?;
     let runner = Bound::new(
         py,
