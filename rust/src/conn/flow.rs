@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::codec::http1::Refusal;
+
 /// Back-pressure: how much of a response is unsent, and whether the client is still there.
 #[derive(Debug, Default)]
 pub struct Flow {
@@ -68,9 +70,25 @@ pub enum BodyFault {
     TimedOut,
     /// The response ended before the body did, so nobody receives the rest.
     Abandoned,
-    /// The framing was invalid or a limit was passed; the reason is for people.
-    Invalid(&'static str),
+    /// The framing was invalid or a limit was passed; this is what the client would be told.
+    Invalid(Refusal),
 }
+
+impl BodyFault {
+    /// What the client is to be told, if it is its fault and it may still be listening.
+    #[must_use]
+    pub fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::TimedOut => Some(BODY_TIMEOUT),
+            Self::Invalid(refusal) => Some(refusal),
+            Self::Disconnected | Self::Abandoned => None,
+        }
+    }
+}
+
+/// The answer to a body that stops coming.
+pub(super) const BODY_TIMEOUT: Refusal =
+    Refusal::new(408, "The request body did not arrive in time.");
 
 /// A request body that the application reads while it arrives.
 #[derive(Debug)]

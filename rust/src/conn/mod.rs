@@ -272,10 +272,7 @@ impl Conn {
                 self.pump(context)
             }
             Phase::Body => {
-                self.refuse(
-                    &Refusal::new(408, "The request body did not arrive in time."),
-                    context,
-                );
+                self.refuse(&flow::BODY_TIMEOUT, context);
                 self.pump(context)
             }
             Phase::App => {
@@ -457,7 +454,7 @@ mod tests {
         let request = context.ready.pop_front().unwrap();
         conn.send(&vec![0; 4 << 20], None, context);
         conn.want_room(1_000);
-        assert_eq!(context.news, []);
+        assert!(context.news.is_empty());
         (conn, theirs, request)
     }
 

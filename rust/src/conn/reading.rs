@@ -400,7 +400,7 @@ impl Conn {
                     }
                     Err(refusal) => {
                         self.intake = Some(intake);
-                        self.fail_pipe(BodyFault::Invalid(refusal.reason));
+                        self.fail_pipe(BodyFault::Invalid(refusal));
                     }
                 }
                 Step::Again

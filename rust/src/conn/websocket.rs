@@ -259,6 +259,14 @@ impl Conn {
         self.close_websocket(RESTART.0, RESTART.1, context)
     }
 
+    /// Whether the application may still send: always, but to a WebSocket that one side has closed.
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.websocket
+            .as_deref()
+            .is_none_or(|session| session.stage == Stage::Open)
+    }
+
     fn open_session(&mut self) -> Option<&mut Session> {
         self.websocket
             .as_deref_mut()
@@ -328,7 +336,8 @@ impl Conn {
         if session.stage == Stage::Closed {
             // RFC 6455 5.5.1: nothing is read behind a close frame.
             fed.used = bytes.len();
-            self.deadline = NEVER;
+            // What waits may never leave: a client that has ended need not read on.
+            self.deadline = context.now.millis + context.settings.websocket.close_timeout.max(1);
         }
         if !fed.answers.is_empty() {
             // A broken connection shows again when it is read, or when what waits is flushed.

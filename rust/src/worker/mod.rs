@@ -316,6 +316,12 @@ impl Worker {
         self.conns.get_mut(id).map(|conn| conn.unsent())
     }
 
+    /// Whether the application may still send to the connection.
+    #[must_use]
+    pub fn takes_more(&mut self, id: ConnId) -> bool {
+        self.conns.get_mut(id).is_some_and(|conn| conn.takes_more())
+    }
+
     /// Asks for news of the connection once no more than `mark` bytes wait to be sent.
     pub fn want_room(&mut self, id: ConnId, mark: usize) {
         if let Some(conn) = self.conns.get_mut(id) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::conn::{Body, BodyPipe, ConnId, Poured};
+use crate::conn::{Body, BodyFault, BodyPipe, ConnId, Poured};
 
 use super::shared::AsgiShared;
 
@@ -21,7 +21,7 @@ pub(super) enum Portion<'py> {
     /// Nothing yet.
     Awaited,
     /// The rest will never come.
-    Lost,
+    Lost(BodyFault),
     /// All of it was taken before.
     Over,
 }
@@ -101,6 +101,6 @@ fn pour<'py>(
         Poured::Bytes(bytes) => Portion::Bytes(PyBytes::new(py, &bytes), !pipe.is_complete()),
         Poured::End => Portion::Bytes(PyBytes::new(py, b""), false),
         Poured::Empty => Portion::Awaited,
-        Poured::Fault(_) => Portion::Lost,
+        Poured::Fault(fault) => Portion::Lost(fault),
     })
 }

@@ -53,6 +53,11 @@ pub(super) fn borrow_file(py: Python<'_>, message: &Message<'_>) -> PyResult<Fil
     }
     // SAFETY: the file object is alive and owns the descriptor; the borrow lasts for one system call.
     let file = File::from(unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?);
+    if !file.metadata()?.is_file() {
+        return Err(PyOSError::new_err(
+            "the file of the ASGI message \"http.response.zerocopysend\" is not a regular file",
+        ));
+    }
     let told = message.integer(intern!(py, "offset"))?;
     let offset = match told {
         Some(offset) => offset,

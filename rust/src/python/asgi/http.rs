@@ -30,6 +30,8 @@ enum Stage {
     Body,
     Trailers,
     Done,
+    /// The server has answered in its place.
+    Refused,
 }
 
 impl Stage {
@@ -38,7 +40,7 @@ impl Stage {
             Self::Start => "\"http.response.start\"",
             Self::Body => "\"http.response.body\"",
             Self::Trailers => "\"http.response.trailers\"",
-            Self::Done => "nothing, as the response is complete",
+            Self::Done | Self::Refused => "nothing, as the response is complete",
         }
     }
 }
@@ -111,7 +113,7 @@ impl HttpCycle {
     /// The next message for the application, if there is one already.
     pub(super) fn try_receive<'py>(&self, py: Python<'py>) -> PyResult<Attempt<'py>> {
         let mut state = self.state()?;
-        if state.stage == Stage::Done {
+        if matches!(state.stage, Stage::Done | Stage::Refused) {
             return disconnect(py);
         }
         let portion = state.body.take(py, &self.asgi, self.conn)?;
@@ -126,7 +128,13 @@ impl HttpCycle {
             }
             Portion::Over if !self.has_ended()? => Ok(Attempt::Wait),
             Portion::Awaited => Ok(Attempt::Wait),
-            Portion::Over | Portion::Lost => disconnect(py),
+            Portion::Over => disconnect(py),
+            Portion::Lost(fault) => {
+                if let Some(refusal) = fault.refusal() {
+                    self.refuse(&refusal)?;
+                }
+                disconnect(py)
+            }
         }
     }
 
@@ -166,6 +174,7 @@ impl HttpCycle {
                 self.send_early_hint(py, &state, message)
             }
             ("http.response.debug", Stage::Start | Stage::Body) => Ok(self.asgi.done(py)),
+            (_, Stage::Refused) => Err(client_gone()),
             (_, now) => Err(message.unexpected(now.expected())),
         }
     }
@@ -370,14 +379,22 @@ impl HttpCycle {
 
     /// Answers 403 in place of the application.
     pub(super) fn forbid(&self) -> PyResult<()> {
+        self.refuse(&FORBIDDEN)
+    }
+
+    /// Answers in place of the application, unless it has begun to; then nothing it sends matters any more.
+    fn refuse(&self, refusal: &Refusal) -> PyResult<()> {
         let mut state = self.state()?;
-        state.stage = Stage::Done;
+        if state.response.is_sent() {
+            return Ok(());
+        }
+        state.stage = Stage::Refused;
         let Some(request) = state.request.take() else {
             return Ok(());
         };
         drop(state);
         let mut engine = self.asgi.engine()?;
-        engine.refuse(request, &FORBIDDEN);
+        engine.refuse(request, refusal);
         self.asgi.tell_others(&mut engine, self.conn);
         self.asgi.leave(engine)
     }

@@ -151,7 +151,7 @@ impl AsgiShared {
     /// Looks whether no more than `mark` bytes wait to be sent.
     pub(super) fn look_for_room<'py>(&self, conn: ConnId, mark: usize) -> PyResult<Attempt<'py>> {
         let mut engine = self.engine()?;
-        match engine.unsent(conn) {
+        match engine.unsent(conn).filter(|_| engine.takes_more(conn)) {
             None => Err(client_gone()),
             Some(unsent) if unsent <= mark => Ok(Attempt::Finished),
             Some(_) => {

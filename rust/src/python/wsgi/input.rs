@@ -259,8 +259,8 @@ fn error_of(fault: BodyFault) -> PyErr {
         BodyFault::Abandoned => {
             PyOSError::new_err("the response ended before the request body was read")
         }
-        BodyFault::Invalid(reason) => {
-            PyOSError::new_err(format!("the request body is invalid: {reason}"))
+        BodyFault::Invalid(refusal) => {
+            PyOSError::new_err(format!("the request body is invalid: {}", refusal.reason))
         }
     }
 }
