@@ -434,7 +434,7 @@ impl HttpCycle {
         let state = self.state()?;
         let is_over = state.request.is_none();
         let is_gone = !is_over && self.is_gone()?;
-        if (is_gone || is_over) && is_client_gone(py, error) {
+        if (is_over || self.has_ended()?) && is_client_gone(py, error) {
             return self.give_up(state);
         }
         let about = match (&state.request, &scope) {

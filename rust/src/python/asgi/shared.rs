@@ -217,14 +217,24 @@ pub(super) fn client_gone() -> PyErr {
 /// How far back a chain of exceptions is followed. Frameworks wrap once or twice.
 const CHAIN: usize = 16;
 
-/// Whether an exception comes of `send()` having told that the client is gone.
+/// What frameworks raise when they are told that the client is gone: Starlette, FastAPI and Litestar.
+const DISCONNECTS: [&str; 2] = ["ClientDisconnect", "WebSocketDisconnect"];
+
+fn is_disconnect(py: Python<'_>, error: &PyErr) -> bool {
+    error
+        .get_type(py)
+        .name()
+        .is_ok_and(|name| name.to_str().is_ok_and(|name| DISCONNECTS.contains(&name)))
+}
+
+/// Whether an exception comes of `send()` or `receive()` having told that the client is gone.
 pub(super) fn is_client_gone(py: Python<'_>, error: &PyErr) -> bool {
     let mut link = Some(error.clone_ref(py));
     for _ in 0..CHAIN {
         let Some(present) = link else {
             return false;
         };
-        if present.is_instance_of::<ClientGone>(py) {
+        if present.is_instance_of::<ClientGone>(py) || is_disconnect(py, &present) {
             return true;
         }
         let value = present.value(py);
