@@ -220,23 +220,16 @@ impl Runner {
             let state = self.state();
             (state.serial, state.has_waited)
         };
-        let outcome = match error {
-            None => {
-                cycle.returned(py)?;
-                Ok(())
-            }
+        let (told, raised) = match error {
+            None => (cycle.returned(py), None),
             Some(error) if error.is_instance_of::<CancelledError>(py) => {
-                cycle.cancelled(py, &error)?;
-                Err(error)
+                (cycle.cancelled(py, &error), Some(error))
             }
             Some(error) => {
+                let told = cycle.failed(py, &error);
                 // `SystemExit` is an error of the application like others: it is not for a request to end the worker.
-                cycle.failed(py, &error)?;
-                if error.is_instance_of::<PyGeneratorExit>(py) {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
+                let leaves = error.is_instance_of::<PyGeneratorExit>(py);
+                (told, leaves.then_some(error))
             }
         };
         if has_waited {
@@ -246,7 +239,8 @@ impl Runner {
             self.asgi.nudge();
         }
         self.state().position = Position::Over;
-        outcome.map(|()| None)
+        told?;
+        raised.map_or(Ok(None), Err)
     }
 
     /// An attribute of the application's coroutine, as tools ask the task's coroutine for it.

@@ -41,6 +41,8 @@ pub(super) struct Tasks {
     posing: AtomicUsize,
     spares: Mutex<Vec<Spare>>,
     suspended: Mutex<IdMap<Suspended>>,
+    /// By connection, the serial number of what is to be cancelled when it ends.
+    watched: Mutex<IdMap<u64>>,
     serial: AtomicU64,
 }
 
@@ -48,7 +50,7 @@ pub(super) struct Tasks {
 struct Suspended {
     task: Py<PyAny>,
     conn: ConnId,
-    /// The exchange that it is to be cancelled for, if that is wanted and was not done yet.
+    /// The exchange that it is to be cancelled for, if that is wanted.
     http: Option<Py<HttpCycle>>,
 }
 
@@ -79,6 +81,7 @@ impl Tasks {
             uses_spares: !starts_eagerly && !in_debug_mode,
             spares: Mutex::default(),
             suspended: Mutex::default(),
+            watched: Mutex::default(),
             serial: AtomicU64::new(0),
         })
     }
@@ -95,6 +98,10 @@ impl Tasks {
         self.suspended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, IdMap<u64>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spares(&self) -> MutexGuard<'_, Vec<Spare>> {
@@ -131,13 +138,23 @@ impl Tasks {
     }
 
     fn suspend(&self, serial: u64, suspended: Suspended) {
+        if suspended.http.is_some() {
+            self.watched().insert(suspended.conn, serial);
+        }
         self.suspended().insert(serial, suspended);
     }
 
     /// Lets go of the task of a request whose application has returned.
     pub(super) fn forget(&self, serial: u64) {
-        let kept = self.suspended().remove(&serial);
-        drop(kept);
+        let Some(kept) = self.suspended().remove(&serial) else {
+            return;
+        };
+        if kept.http.is_some() {
+            let mut watched = self.watched();
+            if watched.get(&kept.conn) == Some(&serial) {
+                watched.remove(&kept.conn);
+            }
+        }
     }
 
     /// The tasks of all requests whose application has not returned.
@@ -151,21 +168,18 @@ impl Tasks {
     /// Cancels, once, the application that is to answer an HTTP request of the connection. One that has answered works
     /// for its own sake, and a WebSocket's is told of the end in a message.
     pub(super) fn cancel(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
-        let mut tasks = Vec::new();
-        for suspended in self.suspended().values_mut() {
-            let is_unanswered = suspended
-                .http
-                .as_ref()
-                .is_some_and(|http| suspended.conn == conn && !http.get().is_over());
-            if is_unanswered {
-                suspended.http = None;
-                tasks.push(suspended.task.clone_ref(py));
-            }
-        }
-        for task in tasks {
-            task.bind(py).call_method0(intern!(py, "cancel"))?;
-        }
-        Ok(())
+        let Some(serial) = self.watched().remove(&conn) else {
+            return Ok(());
+        };
+        let task = match self.suspended().get(&serial) {
+            Some(Suspended {
+                task,
+                http: Some(http),
+                ..
+            }) if !http.get().is_over() => task.clone_ref(py),
+            _ => return Ok(()),
+        };
+        task.bind(py).call_method0(intern!(py, "cancel")).map(drop)
     }
 }
 
