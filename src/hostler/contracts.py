@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -31,6 +31,10 @@ class Mount:
     application: WsgiApplication | AsgiApplication
 
 
+# What is spoken at a listener; all but HTTP come from a web server in front.
+WireProtocol = Literal["http", "uwsgi", "scgi", "fastcgi"]
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A bound, listening, non-blocking socket as the engine needs it.
@@ -42,6 +46,8 @@ class Listener:
             for unix).
         port: what SERVER_PORT tells the application (80 for unix sockets, as no port exists).
         address: the address for people, such as "http://127.0.0.1:8000" or "unix:/run/app.sock".
+        protocol: what is spoken there.
+        proxy_protocol: whether connections begin with a header of the PROXY protocol.
     """
 
     fd: int
@@ -49,6 +55,8 @@ class Listener:
     host: str
     port: int
     address: str
+    protocol: WireProtocol = "http"
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +189,62 @@ class AsgiHooks(BridgeHooks, Protocol):
 
     def finished(self) -> None:
         """The engine has drained or was stopped, and all requests have ended. Once, in the loop's thread."""
+
+
+class ServerHooks(Protocol):
+    """What somebody who embeds the server wants to be told of its life, and may do then.
+
+    A generation keeps the hooks that it began with; what is told of workers that have started or ended goes to those of
+    the generation that serves. Those of the supervisor must not raise, but for `starting`, nor start threads; those of
+    a worker may raise a HostlerError, which counts as a failed start, until it serves.
+    """
+
+    # In the supervisor.
+
+    def starting(self) -> None:
+        """The first configuration is read and the log open, listeners are not; a HostlerError ends the start."""
+
+    def reloading(self) -> None:
+        """A reload has read the configuration that came with these hooks, and is about to start its workers."""
+
+    def serving(self, addresses: Sequence[str]) -> None:
+        """All workers of the first generation are ready."""
+
+    def worker_started(self, slot: int, pid: int) -> None:
+        """A worker's process id is known."""
+
+    def worker_ended(self, pid: int) -> None:
+        """A worker is gone."""
+
+    def scaled(self, count: int, former: int | None) -> None:
+        """So many workers are wanted now; `former` is None at the start."""
+
+    def ended(self) -> None:
+        """The server is about to exit; its workers have."""
+
+    # In the process that forks: the supervisor, or with `app.preload` the fork server.
+
+    def worker_forking(self, slot: int) -> None:
+        """A worker is about to be forked; it inherits what this does."""
+
+    # In the process that loads the application: the worker, or with `app.preload` the fork server.
+
+    def loading(self) -> None:
+        """The process has its rights, environment and directory, and is about to load the application."""
+
+    def mount(self, mount: Mount) -> Mount:
+        """Give what is called in the place of an application that was loaded."""
+
+    # In the worker.
+
+    def worker_forked(self) -> None:
+        """A worker begins, with its rights, environment and directory; without `app.preload`, before it loads."""
+
+    def worker_loaded(self) -> None:
+        """The application is loaded; the worker is about to serve."""
+
+    def worker_interrupted(self) -> None:
+        """SIGINT or SIGQUIT has come, in the main thread."""
+
+    def worker_leaving(self) -> None:
+        """The worker has served its last request."""

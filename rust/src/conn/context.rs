@@ -9,7 +9,7 @@ use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
-use crate::trust::{Networks, PeerAddr, Precedence, resolve};
+use crate::trust::{Forwarded, Networks, PeerAddr, Precedence, resolve};
 
 use super::{ConnId, Request, Retired, WebSocketSettings};
 
@@ -54,6 +54,8 @@ pub struct Settings {
     pub stream_request_body: bool,
     /// Applications do not wait in threads: they want to be told when something has changed for them.
     pub tells_news: bool,
+    /// Connections held at once, as FastCGI is told.
+    pub max_connections: u32,
     /// How WebSockets are kept.
     pub websocket: WebSocketSettings,
     /// Where temporary files are made.
@@ -222,6 +224,27 @@ impl Context {
 
     /// Names the request and notes what trusted proxies say about it.
     pub(super) fn identify(&mut self, request: &mut Request) {
+        if let Some(told) = request.gateway.take() {
+            request.forwarded = Some(Box::new(Forwarded::from_gateway(&told, &request.bytes)));
+            request.gateway = Some(told);
+            let given = request.head.fields.iter().find_map(|field| {
+                let is_id = field
+                    .name
+                    .of(&request.bytes)
+                    .eq_ignore_ascii_case(b"x-request-id");
+                is_id.then(|| accept(field.value.of(&request.bytes)))?
+            });
+            match given {
+                Some(id) => {
+                    request.id.clear();
+                    request.id.extend_from_slice(id);
+                }
+                None => self.name(request),
+            }
+            // What the client itself says of who it is went through the web server unread.
+            request.trusted = false;
+            return;
+        }
         if request.trusted {
             let fields = || {
                 request.head.fields.iter().map(|field| {

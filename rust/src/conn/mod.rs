@@ -4,16 +4,18 @@
 //! `input`. `pump` moves it as far as it can go and never blocks; the owner calls it when the socket is ready, when the
 //! application has answered, or when a deadline has come. All that connections share is in `Context`.
 //!
-//! HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
+//! (PROXY ->) HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
 //! WebSocket handshake goes from APP to WEBSOCKET, and from there to LINGER.
 //!
-//! Invariants: bytes are read from the socket only in HEAD, BODY, LINGER, in APP for a streamed body with room, and in
+//! Invariants: bytes are read from the socket only in PROXY, HEAD, BODY, LINGER, in APP for a streamed body with room, and in
 //! WEBSOCKET while its inbox has room;
 //! a connection in APP has exactly one request with the application; nothing here knows of Python.
 
 mod body;
 mod context;
+mod fastcgi;
 mod flow;
+mod gateway;
 mod inbox;
 mod log_record;
 mod outbox;
@@ -34,8 +36,9 @@ pub use websocket::WebSocketSettings;
 pub use writing::Part;
 
 use crate::codec::http1::{Refusal, Scanned};
-use crate::net::{Peer, Stream, Transfer};
+use crate::net::{Peer, Protocol, Speech, Stream, Transfer};
 use crate::time::Millis;
+use fastcgi::Records;
 use reading::Intake;
 use websocket::Session;
 
@@ -48,6 +51,8 @@ const READS: u32 = 4;
 /// Where a connection is in its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Waiting for a header of the PROXY protocol.
+    Proxy,
     /// Waiting for a request, or in the middle of its head.
     Head,
     /// Receiving a body that is buffered.
@@ -99,6 +104,9 @@ pub struct Conn {
     /// When the timer wheel will look at it.
     pub visit: Millis,
     stream: Stream,
+    protocol: Protocol,
+    /// The load balancer in front says that its client came over TLS.
+    is_https: bool,
     phase: Phase,
     /// Bytes received and not yet used: a partial head, or the requests behind the present one.
     input: Vec<u8>,
@@ -119,6 +127,7 @@ pub struct Conn {
     output: Outbox,
     intake: Option<Box<Intake>>,
     websocket: Option<Box<Session>>,
+    records: Option<Box<Records>>,
     /// The request whose body is being received, or whose response is being written out.
     request: Option<Box<Request>>,
     flow: Option<Arc<Flow>>,
@@ -141,7 +150,14 @@ pub struct Conn {
 impl Conn {
     /// A fresh connection.
     #[must_use]
-    pub fn new(id: ConnId, stream: Stream, peer: Peer, listener: usize, context: &Context) -> Self {
+    pub fn new(
+        id: ConnId,
+        stream: Stream,
+        peer: Peer,
+        listener: usize,
+        speech: Speech,
+        context: &Context,
+    ) -> Self {
         Self {
             id,
             peer,
@@ -150,7 +166,13 @@ impl Conn {
             stalled: NEVER,
             visit: NEVER,
             stream,
-            phase: Phase::Head,
+            protocol: speech.protocol,
+            is_https: false,
+            phase: if speech.proxy {
+                Phase::Proxy
+            } else {
+                Phase::Head
+            },
             input: Vec::new(),
             at: 0,
             left: 0,
@@ -163,6 +185,8 @@ impl Conn {
             output: Outbox::default(),
             intake: None,
             websocket: None,
+            records: (speech.protocol == Protocol::FastCgi)
+                .then(|| Box::new(Records::new(context))),
             request: None,
             flow: None,
             room_wanted: None,
@@ -211,6 +235,7 @@ impl Conn {
         self.budget = READS;
         loop {
             let step = match self.phase {
+                Phase::Proxy => self.step_proxy(context),
                 Phase::Head => self.step_head(context),
                 Phase::Body => self.step_body(context),
                 Phase::App => self.step_app(context),
@@ -282,14 +307,19 @@ impl Conn {
                 Verdict::Keep
             }
             Phase::WebSocket => self.expire_websocket(context),
-            Phase::Answered | Phase::Linger => Verdict::Close,
+            Phase::Proxy | Phase::Answered | Phase::Linger => Verdict::Close,
         }
     }
 
     /// Whether it waits for a request and none has begun to arrive.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Head && self.input.is_empty()
+        self.phase == Phase::Head
+            && self.input.is_empty()
+            && self
+                .records
+                .as_ref()
+                .is_none_or(|records| !records.is_within())
     }
 
     /// Shortens what need not last once the worker drains.
@@ -354,7 +384,11 @@ impl Conn {
             + self
                 .websocket
                 .as_ref()
-                .map_or(0, |session| session.in_memory());
+                .map_or(0, |session| session.in_memory())
+            + self
+                .records
+                .as_ref()
+                .map_or(0, |records| records.in_memory());
         context.buffered = context.buffered - self.charged + held;
         self.charged = held;
     }
@@ -384,6 +418,7 @@ mod tests {
             trusted: Networks::default(),
             precedence: Precedence::XForwarded,
             tells_news: true,
+            max_connections: 8,
             websocket: WebSocketSettings {
                 max_message: 1 << 20,
                 max_queue: 4,
@@ -396,9 +431,13 @@ mod tests {
     }
 
     pub(super) fn conn(context: &Context) -> (Conn, UnixStream) {
+        conn_speaking(Speech::default(), context)
+    }
+
+    pub(super) fn conn_speaking(speech: Speech, context: &Context) -> (Conn, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let conn = Conn::new(1, Stream::new(ours.into()), Peer::Unix, 0, context);
+        let conn = Conn::new(1, Stream::new(ours.into()), Peer::Unix, 0, speech, context);
         (conn, theirs)
     }
 
@@ -531,7 +570,7 @@ mod tests {
         let before = conn.unsent();
         let file = std::fs::File::open("/dev/null").unwrap();
         let part = Part::File {
-            file,
+            file: Arc::new(file),
             offset: 0,
             length: 5,
         };

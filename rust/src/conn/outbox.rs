@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use crate::net::{Stream, Transfer};
 
@@ -27,7 +28,7 @@ pub enum Segment {
     /// A part of a file.
     File {
         /// The open file.
-        file: File,
+        file: Arc<File>,
         /// Where to go on reading.
         offset: u64,
         /// How many bytes are still to be sent.
@@ -263,7 +264,7 @@ mod tests {
         );
         outbox.push(
             Segment::File {
-                file,
+                file: Arc::new(file),
                 offset: 0,
                 remaining: 300_000,
             },
@@ -300,7 +301,7 @@ mod tests {
         let (mut outbox, mut retired, mut written) = (Outbox::default(), Retired::new(), 0);
         outbox.push(
             Segment::File {
-                file: tempfile(),
+                file: Arc::new(tempfile()),
                 offset: 0,
                 remaining: 5,
             },

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::codec::gateway;
 use crate::codec::http1::{
     ChunkedDecoder, Framing, Head, Progress, Refusal, Scanned, Version, parse_head,
 };
-use crate::net::Transfer;
+use crate::net::{Protocol, Transfer};
+use crate::trust::Scheme;
 
 use super::body::Store;
+use super::request::dialect_of;
 use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Poured, Request, Step};
 
 const TRUNCATED_HEAD: Refusal = Refusal::new(400, "The request head was cut short.");
@@ -36,10 +39,12 @@ pub(super) struct Intake {
 enum Decoder {
     Length(u64),
     Chunked(Box<ChunkedDecoder>),
+    /// The connection's own decoder of records.
+    Records,
 }
 
 /// How feeding some bytes to an intake ended.
-enum Fed {
+pub(super) enum Fed {
     /// All bytes are used and more are needed.
     Hungry,
     /// The body is complete, after so many bytes.
@@ -49,6 +54,10 @@ enum Fed {
 impl Intake {
     fn new(request: &Request, context: &Context) -> Self {
         let (decoder, expected) = match request.head.framing {
+            Framing::Length(length) if request.protocol == Protocol::FastCgi => {
+                (Decoder::Records, length)
+            }
+            _ if request.protocol == Protocol::FastCgi => (Decoder::Records, 0),
             Framing::Length(length) => (Decoder::Length(length), length),
             _ => (
                 Decoder::Chunked(Box::new(ChunkedDecoder::new(&context.settings.limits))),
@@ -67,57 +76,66 @@ impl Intake {
     }
 
     fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Result<Fed, Refusal> {
-        let mut trouble = None;
-        let bound = context.body_memory();
-        let (store, pipe) = (&mut self.store, self.pipe.as_deref());
-        let temp_dir = &context.settings.temp_dir;
-        let mut sink = |data: &[u8]| match pipe {
-            Some(pipe) => pipe.push(data),
-            None => trouble = store.append(data, bound, temp_dir).err(),
-        };
-        let fed = match &mut self.decoder {
+        match &mut self.decoder {
             Decoder::Length(left) => {
                 let count = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len());
-                sink(&bytes[..count]);
                 *left -= count as u64;
-                if *left == 0 {
+                let fed = if *left == 0 {
                     Fed::Complete(count)
                 } else {
                     Fed::Hungry
-                }
+                };
+                self.take(&bytes[..count], context)?;
+                Ok(fed)
             }
             Decoder::Chunked(decoder) => {
                 // Gathered first, as a client may send a chunk for each byte, and each run may cost a system call.
-                let gathered = &mut context.gathered;
+                let mut gathered = std::mem::take(&mut context.gathered);
                 gathered.clear();
-                let progress = decoder.decode(bytes, |data| gathered.extend_from_slice(data))?;
-                if !gathered.is_empty() {
-                    sink(gathered);
-                }
-                if progress.finished {
+                let outcome = decoder.decode(bytes, |data| gathered.extend_from_slice(data));
+                let taken = match &outcome {
+                    Ok(_) if !gathered.is_empty() => self.take(&gathered, context),
+                    _ => Ok(()),
+                };
+                context.gathered = gathered;
+                let progress = outcome?;
+                taken?;
+                Ok(if progress.finished {
                     Fed::Complete(progress.consumed)
                 } else {
                     Fed::Hungry
-                }
+                })
             }
-        };
-        match trouble {
-            None => Ok(fed),
-            Some(error) => {
-                context.notice(format!(
-                    "cannot store a request body in {}: {error}",
-                    context.settings.temp_dir.display()
-                ));
-                Err(NO_ROOM)
-            }
+            // The connection decodes them, and calls `take`.
+            Decoder::Records => Ok(Fed::Hungry),
         }
+    }
+
+    /// Adds bytes of the body itself.
+    pub(super) fn take(&mut self, data: &[u8], context: &mut Context) -> Result<(), Refusal> {
+        if let Some(pipe) = &self.pipe {
+            pipe.push(data);
+            return Ok(());
+        }
+        let bound = context.body_memory();
+        let stored = self.store.append(data, bound, &context.settings.temp_dir);
+        stored.map_err(|error| {
+            context.notice(format!(
+                "cannot store a request body in {}: {error}",
+                context.settings.temp_dir.display()
+            ));
+            NO_ROOM
+        })
     }
 }
 
 impl Conn {
     pub(super) fn step_head(&mut self, context: &mut Context) -> Step {
+        if self.records.is_some() {
+            return self.step_records(context);
+        }
         if self.unseen {
             self.unseen = false;
             let held = std::mem::take(&mut self.input);
@@ -175,7 +193,7 @@ impl Conn {
     }
 
     /// The deadline counts from the first byte of a head, and is not moved by later ones.
-    fn start_head_deadline(&mut self, context: &Context) {
+    pub(super) fn start_head_deadline(&mut self, context: &Context) {
         let limit = context.now.millis + context.settings.head_timeout;
         self.deadline = if self.served == 0 {
             self.deadline.min(limit)
@@ -200,6 +218,9 @@ impl Conn {
 
     /// Looks for a complete head in `bytes`. `Wait` means that more are needed, and that the caller keeps them.
     fn parse(&mut self, bytes: &[u8], context: &mut Context) -> Step {
+        if self.protocol != Protocol::Http {
+            return self.parse_gateway(bytes, context);
+        }
         let mut request = context.take_request();
         self.left = 0;
         match parse_head(
@@ -231,20 +252,28 @@ impl Conn {
 
     /// Takes a request whose head is complete; `rest` is what arrived behind the head, and the caller of `parse` keeps
     /// those `left` bytes at its end that belong to the next request.
-    fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
+    pub(super) fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
         request.conn = self.id;
         request.peer = self.peer;
         request.listener = self.listener;
+        request.protocol = self.protocol;
         request.trusted = self.trusted;
         request.started = context.now.nanos;
         context.identify(&mut request);
+        if self.is_https {
+            // Unless a proxy behind the load balancer knows better.
+            let told = request.forwarded.get_or_insert_default();
+            told.scheme = told.scheme.or(Some(Scheme::Https));
+        }
         // The answer must say what will happen to the connection.
         self.linger = request.head.keep_alive && !context.keeps_alive();
         request.head.keep_alive &= context.keeps_alive();
         self.keep_alive = request.head.keep_alive;
         self.answering = false;
         self.served += 1;
-        if matches!(request.head.framing, Framing::None | Framing::Length(0)) {
+        let has_no_body = matches!(request.head.framing, Framing::None | Framing::Length(0));
+        // In FastCGI the end of the body that is none is still to come.
+        if has_no_body && self.records.is_none() {
             self.left = rest.len();
             self.dispatch(request, context);
         } else if context.settings.stream_request_body {
@@ -254,9 +283,22 @@ impl Conn {
         }
     }
 
+    fn feed_intake(
+        &mut self,
+        intake: &mut Intake,
+        bytes: &[u8],
+        context: &mut Context,
+    ) -> Result<Fed, Refusal> {
+        if self.records.is_some() {
+            self.feed_records(intake, bytes, context)
+        } else {
+            intake.feed(bytes, context)
+        }
+    }
+
     fn buffer_body(&mut self, request: Box<Request>, rest: &[u8], context: &mut Context) {
         let mut intake = Box::new(Intake::new(&request, context));
-        match intake.feed(rest, context) {
+        match self.feed_intake(&mut intake, rest, context) {
             Ok(Fed::Complete(used)) => {
                 let mut request = request;
                 request.body = intake.store.into_body();
@@ -286,7 +328,7 @@ impl Conn {
             && request.head.version == Version::Http11;
         let pipe = Arc::new(BodyPipe::new(context.settings.body_memory.max(1), expects));
         intake.pipe = Some(Arc::clone(&pipe));
-        match intake.feed(rest, context) {
+        match self.feed_intake(&mut intake, rest, context) {
             Ok(Fed::Complete(used)) => {
                 // It came with the head, and needs no pipe.
                 request.body = match pipe.take(usize::MAX).0 {
@@ -340,7 +382,7 @@ impl Conn {
             }
             Transfer::Done(count) => {
                 self.deadline = context.now.millis + context.settings.body_timeout;
-                match intake.feed(&scratch[..count], context) {
+                match self.feed_intake(&mut intake, &scratch[..count], context) {
                     Ok(Fed::Hungry) => self.intake = Some(intake),
                     Ok(Fed::Complete(used)) => {
                         self.keep_rest(&scratch[used..count]);
@@ -391,7 +433,7 @@ impl Conn {
             Transfer::Done(count) => {
                 self.deadline = context.now.millis + context.settings.body_timeout;
                 context.tell(self.id);
-                match intake.feed(&scratch[..count], context) {
+                match self.feed_intake(&mut intake, &scratch[..count], context) {
                     Ok(Fed::Hungry) => self.intake = Some(intake),
                     Ok(Fed::Complete(used)) => {
                         pipe.finish();
@@ -437,10 +479,19 @@ impl Conn {
             .request
             .take()
             .unwrap_or_else(|| self.unread_request(context));
-        let mut answer = Vec::new();
-        context.write_refusal(&mut answer, refusal, request.is_head());
-        // A broken connection shows again when the answer is flushed, or read.
-        let _ = self.send(&answer, None, context);
+        if self.records.is_some() {
+            self.refuse_records(refusal, request.is_head(), context);
+        } else {
+            let mut answer = Vec::new();
+            match dialect_of(self.protocol) {
+                None => context.write_refusal(&mut answer, refusal, request.is_head()),
+                Some(dialect) => {
+                    gateway::write_refusal(&mut answer, dialect, refusal, request.is_head());
+                }
+            }
+            // A broken connection shows again when the answer is flushed, or read.
+            let _ = self.send(&answer, None, context);
+        }
         request.status = refusal.status;
         request.body_sent = if request.is_head() {
             0
@@ -463,6 +514,7 @@ impl Conn {
         request.head = Head::default();
         request.peer = self.peer;
         request.listener = self.listener;
+        request.protocol = self.protocol;
         request.conn = self.id;
         request.started = context.now.nanos;
         context.name(&mut request);

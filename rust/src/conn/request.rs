@@ -1,7 +1,8 @@
 //! One request from its head to the line in the access log. Requests are recycled, so that a steady state allocates nothing.
 
+use crate::codec::gateway::{Dialect, Told};
 use crate::codec::http1::Head;
-use crate::net::Peer;
+use crate::net::{Peer, Protocol};
 use crate::trust::Forwarded;
 
 use super::Body;
@@ -24,6 +25,10 @@ pub struct Request {
     pub head: Head,
     /// The body.
     pub body: Body,
+    /// What it came in.
+    pub protocol: Protocol,
+    /// What the web server in front tells of it, where it speaks for its client.
+    pub gateway: Option<Box<Told>>,
     /// What trusted proxies say about the client.
     pub forwarded: Option<Box<Forwarded>>,
     /// The peer is one of the trusted networks.
@@ -51,6 +56,8 @@ impl Default for Request {
             bytes: Vec::with_capacity(512),
             head: Head::default(),
             body: Body::Empty,
+            protocol: Protocol::Http,
+            gateway: None,
             forwarded: None,
             trusted: false,
             id: Vec::with_capacity(32),
@@ -76,16 +83,33 @@ impl Request {
         self.method() == b"HEAD"
     }
 
+    /// In what form its response is written, where that is not HTTP's.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        dialect_of(self.protocol)
+    }
+
     /// Makes the request ready for its next use.
     pub fn recycle(&mut self) {
         self.bytes.clear();
         self.body = Body::Empty;
         self.forwarded = None;
+        self.gateway = None;
         self.status = 0;
         self.body_sent = 0;
         self.response_head.clear();
         self.environ.clear();
         // An unusually large request must not keep its memory for ever.
         self.bytes.shrink_to(4_096);
+    }
+}
+
+/// In what form responses are written, where that is not HTTP's.
+pub(super) fn dialect_of(protocol: Protocol) -> Option<Dialect> {
+    match protocol {
+        Protocol::Http => None,
+        Protocol::Uwsgi => Some(Dialect::Uwsgi),
+        Protocol::Scgi => Some(Dialect::Scgi),
+        Protocol::FastCgi => Some(Dialect::FastCgi),
     }
 }

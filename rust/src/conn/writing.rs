@@ -19,7 +19,7 @@ pub enum Part {
     /// A part of a file, which need not be positioned.
     File {
         /// The open file.
-        file: File,
+        file: Arc<File>,
         /// Where the part begins.
         offset: u64,
         /// How long it is.
@@ -49,6 +49,9 @@ impl Conn {
     /// Sends `bytes` and then `part`. What the socket does not take now is kept in order.
     pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) -> Verdict {
         self.answering = true;
+        if self.records.is_some() {
+            return self.send_records(bytes, part, context);
+        }
         self.transmit(bytes, part, context)
     }
 
@@ -209,6 +212,9 @@ impl Conn {
         keep_alive: bool,
         context: &mut Context,
     ) -> Verdict {
+        if self.records.is_some() {
+            self.finish_records(context);
+        }
         self.flow = None;
         if self.room_wanted.take().is_some() {
             // Another task of the application's has ended the response meanwhile.

@@ -19,6 +19,29 @@ pub enum ListenerKind {
     Unix,
 }
 
+/// What clients speak to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.
+    #[default]
+    Http,
+    /// The protocol of uWSGI, from a web server in front.
+    Uwsgi,
+    /// The Simple Common Gateway Interface, from a web server in front.
+    Scgi,
+    /// FastCGI, from a web server in front.
+    FastCgi,
+}
+
+/// How the connections of a listener begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Speech {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// A header of the PROXY protocol comes first.
+    pub proxy: bool,
+}
+
 /// The outcome of one accept.
 #[derive(Debug)]
 pub enum Accepted {
@@ -46,6 +69,8 @@ pub struct Listener {
     pub port: u16,
     /// The path of a unix socket, or its name behind an `@`; empty for TCP.
     pub path: String,
+    /// What clients speak.
+    pub speech: Speech,
 }
 
 impl Listener {
@@ -58,6 +83,7 @@ impl Listener {
             host,
             port,
             path: String::new(),
+            speech: Speech::default(),
         }
     }
 

@@ -3,5 +3,5 @@
 mod listener;
 mod stream;
 
-pub use listener::{Accepted, Listener, ListenerKind};
+pub use listener::{Accepted, Listener, ListenerKind, Protocol, Speech};
 pub use stream::{Peer, Stream, Transfer};

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::codec::gateway::{self, Dialect};
 use crate::codec::http1::{
     BodyFraming, CHUNK_END, DateCache, ResponseFields, ResponsePlan, Version, check_status,
     finish_head, plan_response, write_chunk_header, write_field, write_last_chunk,
@@ -42,6 +43,8 @@ pub(super) struct Output {
 pub(super) struct Response {
     is_head: bool,
     version: Version,
+    /// The form that a web server in front wants, where it is not HTTP's.
+    dialect: Option<Dialect>,
     keep_alive: bool,
     pipe: Option<Arc<BodyPipe>>,
     started: Option<Started>,
@@ -68,6 +71,7 @@ impl Response {
         Self {
             is_head: request.is_head(),
             version: request.head.version,
+            dialect: request.dialect(),
             keep_alive: request.head.keep_alive,
             pipe,
             started: None,
@@ -105,6 +109,24 @@ impl Response {
             .and_then(|started| started.fields.content_length)
     }
 
+    /// Begins a head with its status, such as `200 OK`.
+    pub(super) fn write_status(&self, head: &mut Vec<u8>, status: &[u8]) {
+        match self.dialect {
+            None => write_status_line(head, status),
+            Some(dialect) => gateway::write_status_line(head, dialect, status),
+        }
+    }
+
+    /// Whether it goes to a web server in front, in that one's form.
+    pub(super) fn is_for_gateway(&self) -> bool {
+        self.dialect.is_some()
+    }
+
+    /// Whether a web server in front takes this field for the status.
+    pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
+        self.dialect.is_some() && gateway::is_status_field(name)
+    }
+
     /// Takes what the application begins with.
     pub(super) fn start(&mut self, started: Started) {
         self.started = Some(started);
@@ -137,24 +159,39 @@ impl Response {
         // A body that nobody has read to its end cannot be followed by another request.
         let body_open = self.pipe.as_ref().is_some_and(|pipe| !pipe.is_complete());
         let keep_alive = self.keep_alive && !body_open && !shared.is_draining();
-        let plan = plan_response(
-            self.is_head,
-            self.version,
-            keep_alive,
-            started.status,
-            started.fields.content_length,
-            known_length,
-        );
+        let declared = started.fields.content_length;
         let mut head = started.head;
-        with_date(|date| {
-            finish_head(
-                &mut head,
-                &plan,
-                &started.fields,
-                date,
-                &shared.server_header,
+        let plan = if self.dialect.is_none() {
+            let plan = plan_response(
+                self.is_head,
+                self.version,
+                keep_alive,
+                started.status,
+                declared,
+                known_length,
             );
-        });
+            with_date(|date| {
+                finish_head(
+                    &mut head,
+                    &plan,
+                    &started.fields,
+                    date,
+                    &shared.server_header,
+                );
+            });
+            plan
+        } else {
+            let status = started.status;
+            let plan = gateway::plan_response(
+                self.is_head,
+                keep_alive && self.dialect == Some(Dialect::FastCgi),
+                status,
+                declared,
+                known_length,
+            );
+            gateway::finish_head(&mut head, &plan);
+            plan
+        };
         self.remaining = if let BodyFraming::Length(length) = plan.body {
             Some(length)
         } else {
@@ -255,7 +292,7 @@ impl Response {
         Output {
             bytes,
             part: Some(Part::File {
-                file: file.file,
+                file: Arc::new(file.file),
                 offset: file.offset,
                 length,
             }),
@@ -306,7 +343,7 @@ impl Response {
     /// A page of the server's own in place of the application's response.
     pub(super) fn page(&mut self, shared: &Shared, status: &str, body: &[u8]) -> Ending {
         let mut head = Vec::with_capacity(256 + body.len());
-        write_status_line(&mut head, status.as_bytes());
+        self.write_status(&mut head, status.as_bytes());
         write_field(&mut head, b"Content-Type", b"text/html; charset=utf-8");
         self.start(Started {
             status: check_status(status.as_bytes()).unwrap_or(500),

@@ -10,7 +10,7 @@ use crate::access_log::{AccessLog, Format};
 use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
 use crate::conn::{Settings, WebSocketSettings};
-use crate::net::{Listener, ListenerKind};
+use crate::net::{Listener, ListenerKind, Protocol, Speech};
 use crate::time::Millis;
 use crate::trust::{Networks, Precedence};
 use crate::worker::WorkerSettings;
@@ -70,6 +70,8 @@ pub(super) struct ListenerSettings {
     host: String,
     port: u16,
     address: String,
+    protocol: String,
+    proxy_protocol: bool,
 }
 
 impl EngineSettings {
@@ -91,6 +93,7 @@ impl EngineSettings {
             max_buffered: self.max_buffered_bytes,
             stream_request_body: self.stream_request_body,
             tells_news: driver == Driver::Loop,
+            max_connections: u32::try_from(self.max_connections).unwrap_or(u32::MAX),
             websocket: self.for_websockets(),
             temp_dir: self.temp_dir.clone(),
             server_header: self.server_header.clone(),
@@ -154,6 +157,15 @@ impl ListenerSettings {
         if let Some(path) = self.address.strip_prefix("unix:") {
             path.clone_into(&mut listener.path);
         }
+        listener.speech = Speech {
+            protocol: match self.protocol.as_str() {
+                "uwsgi" => Protocol::Uwsgi,
+                "scgi" => Protocol::Scgi,
+                "fastcgi" => Protocol::FastCgi,
+                _ => Protocol::Http,
+            },
+            proxy: self.proxy_protocol,
+        };
         Ok(listener)
     }
 }

@@ -10,6 +10,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::codec::gateway::{self, Told};
+
 use super::node::{Node, parse_host, parse_node, parse_port};
 use super::walk::Lines;
 use super::{Networks, PeerAddr};
@@ -144,6 +146,24 @@ impl Forwarded {
     #[must_use]
     pub fn prefix(&self) -> Option<&str> {
         (!self.prefix.is_empty()).then_some(self.prefix.as_str())
+    }
+
+    /// What a web server in front tells by its gateway protocol; `bytes` are those that `told` points into.
+    #[must_use]
+    pub fn from_gateway(told: &Told, bytes: &[u8]) -> Self {
+        Self {
+            client: told.client.map(|client| ForwardedClient {
+                address: client.address,
+                port: client.port,
+            }),
+            scheme: told.scheme.map(|scheme| match scheme {
+                gateway::Scheme::Http => Scheme::Http,
+                gateway::Scheme::Https => Scheme::Https,
+            }),
+            port: told.server_port,
+            prefix: String::from_utf8_lossy(told.script_name.of(bytes)).into_owned(),
+            ..Self::default()
+        }
     }
 
     /// Forgets everything but its memory.

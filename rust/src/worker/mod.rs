@@ -279,8 +279,9 @@ impl Worker {
     pub fn abort(&mut self, request: Box<Request>) {
         self.in_flight -= 1;
         let id = request.conn;
-        if request.head.version == Version::Http10 {
-            // RFC 9112 8: a body that the end of the connection delimits would look whole.
+        if request.head.version == Version::Http10 || request.dialect().is_some() {
+            // RFC 9112 8: a body that the end of the connection delimits would look whole. nginx and Apache, too, notice
+            // nothing but a reset in every case.
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.stream().reset_on_close();
             }
@@ -588,9 +589,14 @@ impl Worker {
 
     fn welcome(&mut self, stream: Stream, peer: Peer, listener: usize) {
         let context = &self.context;
+        let speech = self
+            .listeners
+            .get(listener)
+            .map(|known| known.speech)
+            .unwrap_or_default();
         let id = self
             .conns
-            .insert(|id| Conn::new(id, stream, peer, listener, context));
+            .insert(|id| Conn::new(id, stream, peer, listener, speech, context));
         let watched = match self.conns.get_mut(id) {
             Some(conn) => self.poller.add_stream(conn.stream(), id),
             None => Ok(()),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hostler.contracts import Listener
 from hostler.errors import HostlerError
-from hostler.system.address import Address, InheritedAddress, TcpAddress, parse_addresses
+from hostler.system.address import PROTOCOLS, Address, InheritedAddress, Speech, TcpAddress, parse_addresses
 from hostler.system.sockets import BoundSocket, bind, close
 from hostler.system.systemd import PassedSockets
 
@@ -38,7 +38,12 @@ class ListenerPool:
         addresses = parse_addresses(list(texts))
         if not self._passed.descriptors or any(isinstance(each, InheritedAddress) for each in addresses):
             return addresses
-        return tuple(InheritedAddress(fd) for fd in self._passed.descriptors)
+        return tuple(
+            InheritedAddress(fd, speech=speech)
+            for fd, speech in zip(
+                self._passed.descriptors, _spread(addresses, len(self._passed.descriptors)), strict=True
+            )
+        )
 
     def open(self, addresses: Iterable[Address], slots: int, backlog: int) -> None:
         """Open what is not open yet, all of it or nothing.
@@ -57,6 +62,7 @@ class ListenerPool:
                 if key not in self._bound:
                     self._bound[key] = self._bind(key, backlog)
                     opened.append(key)
+                self._bound[key] = _speaking(self._bound[key], key[0].speech)
         except HostlerError:
             self._close(opened)
             raise
@@ -71,6 +77,7 @@ class ListenerPool:
         for key in keys:
             if key not in self._bound:
                 self._bound[key] = self._bind(key, backlog)
+            self._bound[key] = _speaking(self._bound[key], key[0].speech)
         return tuple(self._bound[key].listener for key in keys)
 
     def keep(self, addresses: Iterable[Address], slots: int) -> None:
@@ -92,7 +99,7 @@ class ListenerPool:
 
     def addresses(self) -> list[str]:
         """Return what is open, for people, each address once."""
-        return list(dict.fromkeys(bound.listener.address for bound in self._bound.values()))
+        return list(dict.fromkeys(_describe(bound.listener) for bound in self._bound.values()))
 
     def _keys(self, addresses: Iterable[Address], slots: Iterable[int]) -> Iterable[Key]:
         wanted = list(slots)
@@ -115,3 +122,37 @@ class ListenerPool:
     def _close(self, keys: Iterable[Key]) -> None:
         for key in keys:
             close(self._bound.pop(key))
+
+
+def _spread(addresses: Sequence[Address], count: int) -> list[Speech]:
+    """Say what is spoken at sockets that were handed over in place of these addresses: by order, if that is clear."""
+    if len(addresses) == count:
+        return [each.speech for each in addresses]
+    return [addresses[0].speech] * count
+
+
+def _speaking(bound: BoundSocket, speech: Speech) -> BoundSocket:
+    """Give a socket what is to be spoken there, which a reload may have changed."""
+    listener = bound.listener
+    if (listener.protocol, listener.proxy_protocol) == (speech.protocol, speech.proxy_protocol):
+        return bound
+    scheme, separator, place = listener.address.partition("://")
+    is_url = bool(separator) and scheme in PROTOCOLS
+    return replace(
+        bound,
+        listener=replace(
+            listener,
+            address=f"{speech.protocol}://{place}" if is_url else listener.address,
+            protocol=speech.protocol,
+            proxy_protocol=speech.proxy_protocol,
+        ),
+    )
+
+
+def _describe(listener: Listener) -> str:
+    notes: list[str] = []
+    if listener.protocol != "http" and "://" not in listener.address:
+        notes.append(listener.protocol)
+    if listener.proxy_protocol:
+        notes.append("PROXY protocol")
+    return f"{listener.address} ({', '.join(notes)})" if notes else listener.address

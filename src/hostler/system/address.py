@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast, get_args
 from urllib.parse import parse_qsl
 
+from hostler.contracts import WireProtocol
 from hostler.errors import ConfigurationError
 
-FORMS = "HOST:PORT, :PORT, [IPV6]:PORT, PORT, http://HOST:PORT, unix:/path, unix:@name or fd://N"
+FORMS = (
+    "HOST:PORT, :PORT, [IPV6]:PORT, PORT, http://, uwsgi://, scgi:// or fastcgi://HOST:PORT, unix:/path, unix:@name "
+    "or fd://N, with ?protocol=uwsgi or ?proxy_protocol=on behind it"
+)
+PROTOCOLS: tuple[str, ...] = get_args(WireProtocol)
+_SWITCHES = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 # A bare port is for the person at this machine; ":PORT" is for everybody.
 LOOPBACK = "127.0.0.1"
 EVERY_ADDRESS = "0.0.0.0"
@@ -19,6 +27,22 @@ MAX_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """What is spoken at an address; it can change while the socket stays.
+
+    Attributes:
+        protocol: what clients, or the web server in front, speak.
+        proxy_protocol: whether a header of the PROXY protocol comes first.
+    """
+
+    protocol: WireProtocol = "http"
+    proxy_protocol: bool = False
+
+
+HTTP = Speech()
+
+
+@dataclass(frozen=True, slots=True)
 class TcpAddress:
     """A TCP port on one address.
 
@@ -26,11 +50,13 @@ class TcpAddress:
         host: name, IPv4 or IPv6 address without brackets.
         port: 0 lets the kernel choose.
         v6_only: keep IPv4 off a "::" socket, because another listener has that port.
+        speech: what is spoken there.
     """
 
     host: str
     port: int
     v6_only: bool = False
+    speech: Speech = field(default=HTTP, compare=False)
 
     def __str__(self) -> str:
         """Return the URL."""
@@ -47,12 +73,14 @@ class UnixAddress:
         mode: its permissions.
         user: owner, by name or number, or None.
         group: group, by name or number, or None.
+        speech: what is spoken there.
     """
 
     path: Path
     mode: int = SOCKET_MODE
     user: str | None = None
     group: str | None = None
+    speech: Speech = field(default=HTTP, compare=False)
 
     def __str__(self) -> str:
         """Return "unix:/path"."""
@@ -64,6 +92,7 @@ class AbstractAddress:
     """A unix socket in the kernel's name space (Linux), without file and permissions."""
 
     name: str
+    speech: Speech = field(default=HTTP, compare=False)
 
     def __str__(self) -> str:
         """Return "unix:@name"."""
@@ -77,10 +106,12 @@ class InheritedAddress:
     Attributes:
         descriptor: its number, or -1 when it is given by name.
         name: its name in LISTEN_FDNAMES, or "".
+        speech: what is spoken there.
     """
 
     descriptor: int
     name: str = ""
+    speech: Speech = field(default=HTTP, compare=False)
 
     def __str__(self) -> str:
         """Return "fd://3" or "fd://name"."""
@@ -115,28 +146,53 @@ def parse_address(text: str) -> Address:
     Raises:
         ConfigurationError: it has none of the known forms.
     """
-    if text.startswith("fd://"):
-        return _parse_inherited(text)
-    if text.startswith("@"):
-        return _parse_unix(text, text)
-    if text.startswith("unix:"):
-        return _parse_unix(text, text.removeprefix("unix:"))
-    if text.startswith("https://"):
+    place, _, query = text.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if place.startswith("https://"):
         raise ConfigurationError(f"{text!r} asks for TLS, which this server does not speak; use http:// behind a proxy")
-    return _parse_tcp(text)
+    if place.startswith(("@", "unix:")):
+        return _parse_unix(text, place.removeprefix("unix:"), options)
+    scheme, separator, rest = place.partition("://")
+    if separator and scheme not in (*PROTOCOLS, "fd"):
+        known = ", ".join(f"{each}://" for each in (*PROTOCOLS, "fd"))
+        raise ConfigurationError(f"{text!r}: unknown scheme {scheme!r}; {known} and unix: are known")
+    speech = _parse_speech(text, options, scheme if separator and scheme in PROTOCOLS else None)
+    _refuse_unknown(text, options, ())
+    if scheme == "fd" and separator:
+        return _parse_inherited(text, rest, speech)
+    return _parse_tcp(text, rest if separator and scheme in PROTOCOLS else place, speech)
 
 
-def _parse_inherited(text: str) -> InheritedAddress:
-    rest = text.removeprefix("fd://")
+def _parse_speech(text: str, options: dict[str, str], scheme: str | None) -> Speech:
+    """Take out of `options` what they say of the protocols; `scheme` has the address said already."""
+    protocol = options.pop("protocol", scheme or "http")
+    if protocol not in PROTOCOLS:
+        raise ConfigurationError(f"{text!r}: unknown protocol {protocol!r}; {', '.join(PROTOCOLS)} are known")
+    if scheme is not None and protocol != scheme:
+        raise ConfigurationError(f"{text!r} names two protocols, {scheme} and {protocol}; leave one out")
+    switch = options.pop("proxy_protocol", "off")
+    if switch.lower() not in _SWITCHES:
+        raise ConfigurationError(f"{text!r}: proxy_protocol is on or off, not {switch!r}")
+    return Speech(cast("WireProtocol", protocol), _SWITCHES[switch.lower()])
+
+
+def _refuse_unknown(text: str, options: Mapping[str, str], known: tuple[str, ...]) -> None:
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        names = ", ".join((*known, "protocol", "proxy_protocol"))
+        raise ConfigurationError(f"{text!r}: unknown {unknown[0]!r}; {names} are known")
+
+
+def _parse_inherited(text: str, rest: str, speech: Speech) -> InheritedAddress:
     if rest.isdecimal():
-        return InheritedAddress(int(rest))
+        return InheritedAddress(int(rest), speech=speech)
     if not rest or "/" in rest:
         raise _malformed(text)
-    return InheritedAddress(-1, rest)
+    return InheritedAddress(-1, rest, speech)
 
 
-def _parse_unix(text: str, rest: str) -> UnixAddress | AbstractAddress:
-    path, _, query = rest.partition("?")
+def _parse_unix(text: str, path: str, options: dict[str, str]) -> UnixAddress | AbstractAddress:
+    speech = _parse_speech(text, options, None)
     if path.startswith("//"):  # unix:///path, as a URL has it
         path = "/" + path.lstrip("/")
     if path in ("", "@", "/") or "\0" in path:
@@ -144,15 +200,14 @@ def _parse_unix(text: str, rest: str) -> UnixAddress | AbstractAddress:
     if len(path.encode()) > MAX_SOCKET_PATH:
         raise ConfigurationError(f"the socket path in {text!r} is longer than {MAX_SOCKET_PATH} bytes; shorten it")
     if path.startswith("@"):
-        if query:
-            raise ConfigurationError(f"{text!r}: an abstract socket has no mode and no owner; leave out '?{query}'")
-        return AbstractAddress(path[1:])
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = options.keys() - {"mode", "user", "group"}
-    if unknown:
-        raise ConfigurationError(f"{text!r}: unknown {min(unknown)!r}; mode, user and group are known")
+        if options:
+            raise ConfigurationError(
+                f"{text!r}: an abstract socket has no mode and no owner; leave out {', '.join(sorted(options))}"
+            )
+        return AbstractAddress(path[1:], speech)
+    _refuse_unknown(text, options, ("mode", "user", "group"))
     mode = _parse_mode(text, options["mode"]) if "mode" in options else SOCKET_MODE
-    return UnixAddress(Path(path), mode, options.get("user") or None, options.get("group") or None)
+    return UnixAddress(Path(path), mode, options.get("user") or None, options.get("group") or None, speech)
 
 
 def _parse_mode(text: str, mode: str) -> int:
@@ -165,10 +220,10 @@ def _parse_mode(text: str, mode: str) -> int:
     return value
 
 
-def _parse_tcp(text: str) -> TcpAddress:
-    rest = text.removeprefix("http://").removesuffix("/") if text.startswith("http://") else text
+def _parse_tcp(text: str, place: str, speech: Speech) -> TcpAddress:
+    rest = place.removesuffix("/") if "://" in text else place
     if rest.isdecimal():
-        return TcpAddress(LOOPBACK, _parse_port(text, rest))
+        return TcpAddress(LOOPBACK, _parse_port(text, rest), speech=speech)
     host, colon, port = rest.rpartition(":")
     if not colon:
         raise _malformed(text)
@@ -182,7 +237,7 @@ def _parse_tcp(text: str) -> TcpAddress:
         raise _malformed(text)
     if host == "*":
         host = EVERY_ADDRESS
-    return TcpAddress(host or EVERY_ADDRESS, _parse_port(text, port))
+    return TcpAddress(host or EVERY_ADDRESS, _parse_port(text, port), speech=speech)
 
 
 def _parse_port(text: str, port: str) -> int:

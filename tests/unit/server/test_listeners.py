@@ -11,7 +11,7 @@ import pytest
 
 from hostler.errors import BindError
 from hostler.server.listeners import ListenerPool
-from hostler.system.address import InheritedAddress
+from hostler.system.address import InheritedAddress, Speech
 from hostler.system.systemd import PassedSockets
 
 
@@ -99,3 +99,85 @@ def test_sockets_of_the_service_manager_replace_the_configured_addresses() -> No
         pool = ListenerPool(passed, reuse_port=False)
         assert pool.resolve(["127.0.0.1:8000"]) == (InheritedAddress(server.fileno()),)
         assert pool.resolve(["fd://web", "127.0.0.1:8000"])[0] == InheritedAddress(-1, "web")
+
+
+def test_people_are_told_what_is_spoken_where_it_is_not_plain_http(pool: ListenerPool, tmp_path: Path) -> None:
+    unix = f"unix:{tmp_path}"
+    texts = [
+        "127.0.0.1:0", f"{unix}/http", f"{unix}/uwsgi?protocol=uwsgi", f"{unix}/scgi?protocol=scgi&proxy_protocol=on",
+        f"{unix}/proxy?proxy_protocol=on",
+    ]  # fmt: skip
+    addresses = pool.resolve(texts)
+    pool.open(addresses, 1, 16)
+    port = pool.listeners(addresses, 1, 16)[0].port
+    assert pool.addresses() == [
+        f"http://127.0.0.1:{port}", f"{unix}/http", f"{unix}/uwsgi (uwsgi)", f"{unix}/scgi (scgi, PROXY protocol)",
+        f"{unix}/proxy (PROXY protocol)",
+    ]  # fmt: skip
+
+
+def test_scheme_of_an_address_says_what_is_spoken(pool: ListenerPool) -> None:
+    addresses = pool.resolve(["uwsgi://127.0.0.1:0?proxy_protocol=on"])
+    pool.open(addresses, 1, 16)
+    (listener,) = pool.listeners(addresses, 1, 16)
+    assert listener.address == f"uwsgi://127.0.0.1:{listener.port}"
+    assert (listener.protocol, listener.proxy_protocol) == ("uwsgi", True)
+    assert pool.addresses() == [f"uwsgi://127.0.0.1:{listener.port} (PROXY protocol)"]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_reload_changes_the_protocol_of_a_socket_and_keeps_the_socket(
+    pool: ListenerPool, tmp_path: Path, kind: str
+) -> None:
+    place = {"tcp": "127.0.0.1:0", "unix": f"unix:{tmp_path}/a"}[kind]
+    seen = []
+    for query in ("", "?protocol=uwsgi", "?protocol=scgi&proxy_protocol=on", ""):
+        addresses = pool.resolve([place + query])
+        pool.open(addresses, 1, 16)
+        pool.keep(addresses, 1)
+        (listener,) = pool.listeners(addresses, 1, 16)
+        seen.append((listener.protocol, listener.proxy_protocol, listener.fd))
+        if kind == "tcp":
+            assert listener.address == f"{listener.protocol}://127.0.0.1:{listener.port}"
+    fd = seen[0][2]
+    assert seen == [("http", False, fd), ("uwsgi", False, fd), ("scgi", True, fd), ("http", False, fd)]
+    assert is_open(fd)
+
+
+def test_every_slot_speaks_what_its_address_says(own: ListenerPool) -> None:
+    own.open(own.resolve(["127.0.0.1:0"]), 1, 16)
+    addresses = own.resolve(["uwsgi://127.0.0.1:0"])
+    own.open(addresses, 2, 16)
+    for slot in (1, 2, 3):
+        assert [each.protocol for each in own.listeners(addresses, slot, 16)] == ["uwsgi"]
+    assert len(own.addresses()) == 1
+
+
+def passed_pool(*servers: socket.socket) -> ListenerPool:
+    descriptors = tuple(each.fileno() for each in servers)
+    names = tuple(f"s{index}" for index in range(len(servers)))
+    return ListenerPool(PassedSockets(descriptors, names, dict(zip(names, descriptors, strict=True))), reuse_port=False)
+
+
+def test_sockets_of_the_service_manager_speak_what_their_addresses_would() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        pool = passed_pool(one, other)
+        # As many as there are addresses: by order.
+        by_order = pool.resolve(["uwsgi://:1", ":2?proxy_protocol=on"])
+        assert [each.speech for each in by_order] == [Speech("uwsgi"), Speech("http", True)]
+        # Otherwise all of them as the first.
+        assert [each.speech for each in pool.resolve(["scgi://:1"])] == [Speech("scgi")] * 2
+        assert [each.speech for each in pool.resolve(["scgi://:1", ":2", ":3"])] == [Speech("scgi")] * 2
+        # By name, each says so itself.
+        named = pool.resolve(["fd://s1?protocol=uwsgi", "fd://s0"])
+        assert [(str(each), each.speech.protocol) for each in named] == [("fd://s1", "uwsgi"), ("fd://s0", "http")]
+
+
+def test_socket_of_the_service_manager_is_opened_with_its_protocol() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pool = passed_pool(server)
+        addresses = pool.resolve(["uwsgi://127.0.0.1:8000"])
+        pool.open(addresses, 1, 16)
+        (listener,) = pool.listeners(addresses, 1, 16)
+        assert (listener.protocol, listener.fd) == ("uwsgi", server.fileno())
+        assert listener.address == f"uwsgi://127.0.0.1:{server.getsockname()[1]}"

@@ -50,7 +50,7 @@ pub(super) fn is_token_byte(octet: u8) -> bool {
 
 /// A byte that a request target may contain: printable ASCII but for the fragment's `#`.
 #[inline]
-pub(super) fn is_target_byte(octet: u8) -> bool {
+pub(in crate::codec) fn is_target_byte(octet: u8) -> bool {
     CLASS[octet as usize] & TARGET != 0
 }
 
@@ -92,7 +92,7 @@ pub(super) fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
 
 /// Whether `bytes` is a `token`.
 #[inline]
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(in crate::codec) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&octet| is_token_byte(octet))
 }
 
@@ -127,7 +127,7 @@ pub(super) fn find_control(bytes: &[u8], from: usize) -> usize {
 
 /// A number of decimal digits only, within 64 bits; the white space, signs and separators that other readers allow
 /// are refused.
-pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
+pub(in crate::codec) fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

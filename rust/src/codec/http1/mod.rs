@@ -36,7 +36,7 @@
 pub mod chunked;
 mod date;
 mod framing;
-mod grammar;
+pub(in crate::codec) mod grammar;
 mod head;
 mod limits;
 pub mod path;
@@ -51,6 +51,7 @@ pub use framing::Framing;
 pub use head::{Field, Head, MAX_EMPTY_LINES, MAX_METHOD, Progress, Scanned, parse_head};
 pub use limits::Limits;
 pub use refusal::{Refusal, phrase_of, reason_phrase};
+pub(in crate::codec) use response::has_control;
 pub use response::{
     BodyFraming, CHUNK_END, FieldError, FieldFault, FieldKind, LAST_CHUNK, ResponseFields,
     ResponsePlan, check_field, check_status, finish_head, plan_response, write_chunk_header,

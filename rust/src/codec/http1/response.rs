@@ -142,7 +142,7 @@ pub fn check_field(name: &[u8], value: &[u8]) -> Result<FieldKind, FieldError> {
 
 /// Whether there is a control character other than a tab.
 #[inline]
-fn has_control(value: &[u8]) -> bool {
+pub(in crate::codec) fn has_control(value: &[u8]) -> bool {
     let mut at = 0;
     loop {
         at = find_control(value, at);

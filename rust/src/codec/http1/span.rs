@@ -39,7 +39,7 @@ impl Span {
         reason = "parse_head looks at no more than u32::MAX bytes"
     )]
     #[inline]
-    pub(super) const fn part(self, from: usize, to: usize) -> Self {
+    pub(in crate::codec) const fn part(self, from: usize, to: usize) -> Self {
         Self {
             start: self.start + from as u32,
             end: self.start + to as u32,
@@ -47,7 +47,7 @@ impl Span {
     }
 
     #[inline]
-    pub(super) const fn between(from: usize, to: usize) -> Self {
+    pub(in crate::codec) const fn between(from: usize, to: usize) -> Self {
         Self { start: 0, end: 0 }.part(from, to)
     }
 }

@@ -75,8 +75,11 @@ impl Methods {
     }
 }
 
-/// Binds a method descriptor, as an attribute look-up ends.
-fn bind<'py>(method: &Py<PyAny>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// What a descriptor of its type gives for an object, as an attribute look-up ends: a method bound to it, or a value.
+pub(super) fn bind<'py>(
+    method: &Py<PyAny>,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     // SAFETY: the objects are alive; the type of a descriptor may have `tp_descr_get`, which takes the object and its
     // type, and returns a new reference or NULL with an exception set.

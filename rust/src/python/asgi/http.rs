@@ -148,7 +148,7 @@ impl HttpCycle {
         let mut state = self.state()?;
         match (kind, state.stage) {
             ("http.response.start", Stage::Start) => {
-                let (started, closes) = message.started()?;
+                let (started, closes) = message.started(&state.response)?;
                 state.has_trailers = message.flag(intern!(py, "trailers"))?;
                 if closes {
                     state.response.close_after();
@@ -311,10 +311,9 @@ impl HttpCycle {
             write_field(&mut bytes, b"Link", link.as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");
-        let is_http11 = state
-            .request
-            .as_ref()
-            .is_some_and(|request| request.head.version == Version::Http11);
+        let is_http11 = state.request.as_ref().is_some_and(|request| {
+            request.head.version == Version::Http11 && request.dialect().is_none()
+        });
         // RFC 9110 15.2: no interim response to a client that speaks HTTP/1.0.
         if is_http11 {
             let mut engine = self.asgi.engine()?;

@@ -7,10 +7,8 @@ use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
 
-use crate::codec::http1::{
-    FieldFault, FieldKind, ResponseFields, phrase_of, write_field, write_status_line,
-};
-use crate::python::response::Started;
+use crate::codec::http1::{FieldFault, FieldKind, ResponseFields, phrase_of, write_field};
+use crate::python::response::{Response, Started};
 use crate::python::values::{shown, type_name};
 
 /// A message, and its type.
@@ -207,7 +205,7 @@ impl<'py> Message<'py> {
     }
 
     /// Status and headers: of a response, or of one that denies a WebSocket.
-    pub(super) fn started(&self) -> PyResult<(Started, bool)> {
+    pub(super) fn started(&self, response: &Response) -> PyResult<(Started, bool)> {
         let py = self.dict.py();
         let status = self
             .integer(intern!(py, "status"))?
@@ -222,15 +220,16 @@ impl<'py> Message<'py> {
                 ))
             })?;
         let mut head = Vec::with_capacity(512);
-        write_status(&mut head, status);
+        write_status(&mut head, response, status);
         let mut fields = ResponseFields::default();
         let mut closes = false;
         self.each_header(intern!(py, "headers"), |name, value| {
             match fields.add(name, value) {
                 Ok(FieldKind::ContentLength(_)) => {}
+                Ok(_) if response.is_reserved(name) => {}
                 Ok(_) => write_field(&mut head, name, value),
                 Err(error) if error.fault == FieldFault::HopByHop => {
-                    if name.eq_ignore_ascii_case(b"trailer") {
+                    if name.eq_ignore_ascii_case(b"trailer") && !response.is_for_gateway() {
                         // It announces the application's own trailers.
                         write_field(&mut head, name, value);
                     }
@@ -281,9 +280,9 @@ fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>
 }
 
 /// Writes the status line.
-pub(super) fn write_status(head: &mut Vec<u8>, status: u16) {
+fn write_status(head: &mut Vec<u8>, response: &Response, status: u16) {
     if status == 200 {
-        write_status_line(head, b"200 OK");
+        response.write_status(head, b"200 OK");
         return;
     }
     let mut text = itoa::Buffer::new().format(status).as_bytes().to_vec();
@@ -291,5 +290,5 @@ pub(super) fn write_status(head: &mut Vec<u8>, status: u16) {
         text.push(b' ');
         text.extend_from_slice(phrase.as_bytes());
     }
-    write_status_line(head, &text);
+    response.write_status(head, &text);
 }

@@ -47,6 +47,8 @@ pub(super) struct ScopeBuilder {
     templates: Vec<Templates>,
     versions: Py<PyDict>,
     http_extensions: Py<PyDict>,
+    /// Through a web server in front, whose protocol has no place for the others.
+    gateway_extensions: Py<PyDict>,
     websocket_extensions: Py<PyDict>,
     state: Py<PyDict>,
     names: Names<ScopeKey>,
@@ -65,15 +67,12 @@ impl ScopeBuilder {
         let versions = PyDict::new(py);
         versions.set_item("version", "3.0")?;
         versions.set_item("spec_version", SPEC_VERSION)?;
-        let mut http = vec![
-            "http.response.pathsend",
-            "http.response.zerocopysend",
-            "http.response.early_hint",
-            "http.response.trailers",
-        ];
+        let mut gateway = vec!["http.response.pathsend", "http.response.zerocopysend"];
         if settings.debug_extension {
-            http.push("http.response.debug");
+            gateway.push("http.response.debug");
         }
+        let mut http = gateway.clone();
+        http.extend(["http.response.early_hint", "http.response.trailers"]);
         let templates = listeners
             .iter()
             .map(|listener| {
@@ -87,6 +86,7 @@ impl ScopeBuilder {
             templates,
             versions: versions.unbind(),
             http_extensions: extensions(py, &http)?.unbind(),
+            gateway_extensions: extensions(py, &gateway)?.unbind(),
             websocket_extensions: extensions(py, &["websocket.http.response"])?.unbind(),
             state: state.unwrap_or_else(|| PyDict::new(py).unbind()),
             names: Names::new(),
@@ -122,6 +122,9 @@ impl ScopeBuilder {
     ) -> PyResult<Result<Bound<'py, PyDict>, Refusal>> {
         let templates = &self.templates[request.listener];
         let (template, extensions) = match kind {
+            ScopeKind::Http if request.dialect().is_some() => {
+                (&templates.http, &self.gateway_extensions)
+            }
             ScopeKind::Http => (&templates.http, &self.http_extensions),
             ScopeKind::WebSocket => (&templates.websocket, &self.websocket_extensions),
         };

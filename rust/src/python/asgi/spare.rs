@@ -3,6 +3,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::cycle::bind;
 use super::runner::Runner;
 use super::waiter::Waiter;
 
@@ -12,6 +13,22 @@ pub(super) struct Spare {
     pub(super) runner: Py<Runner>,
     pub(super) parking: Py<Waiter>,
     pub(super) looks: Looks,
+}
+
+/// The ways to look at a task, found once: to look them up each time costs more than to go them.
+pub(super) struct Eyes {
+    get_name: Py<PyAny>,
+    callbacks: Py<PyAny>,
+}
+
+impl Eyes {
+    pub(super) fn new(task_type: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = task_type.py();
+        Ok(Self {
+            get_name: task_type.getattr(intern!(py, "get_name"))?.unbind(),
+            callbacks: task_type.getattr(intern!(py, "_callbacks"))?.unbind(),
+        })
+    }
 }
 
 /// What a task looked like before any application saw it, as far as others can change it.
@@ -48,9 +65,9 @@ impl Spare {
 
 impl Looks {
     /// Remembers what the task looks like, the first time.
-    pub(super) fn note(&mut self, py: Python<'_>, task: &Py<PyAny>) -> PyResult<()> {
+    pub(super) fn note(&mut self, py: Python<'_>, eyes: &Eyes, task: &Py<PyAny>) -> PyResult<()> {
         if !self.is_noted {
-            self.name = Some(task.call_method0(py, intern!(py, "get_name"))?);
+            self.name = Some(eyes.get_name.call1(py, (task,))?);
             let count = py
                 .import(intern!(py, "weakref"))?
                 .call_method1(intern!(py, "getweakrefcount"), (task,))?;
@@ -63,7 +80,7 @@ impl Looks {
     }
 
     /// Whether it still looks so: nobody has kept it, named it, put something into it, or asked to be told of its end.
-    pub(super) fn is_same(&self, py: Python<'_>, task: &Py<PyAny>) -> PyResult<bool> {
+    pub(super) fn is_same(&self, py: Python<'_>, eyes: &Eyes, task: &Py<PyAny>) -> PyResult<bool> {
         if !self.is_private
             || references(task) != self.references
             || first_weak_reference(task) != self.first_weak_reference
@@ -71,9 +88,9 @@ impl Looks {
         {
             return Ok(false);
         }
-        let name = task.call_method0(py, intern!(py, "get_name"))?;
+        let name = eyes.get_name.call1(py, (task,))?;
         Ok(self.name.as_ref().is_some_and(|known| known.is(&name))
-            && task.bind(py).getattr(intern!(py, "_callbacks"))?.is_none())
+            && bind(&eyes.callbacks, task.bind(py))?.is_none())
     }
 }
 

@@ -24,7 +24,7 @@ use super::cycle::Methods;
 use super::http::HttpCycle;
 use super::runner::{Job, Position, Runner};
 use super::shared::AsgiHandle;
-use super::spare::Spare;
+use super::spare::{Eyes, Spare};
 use super::waiter::{IdMap, Waiter, in_context};
 use super::websocket::WebSocketCycle;
 
@@ -35,6 +35,7 @@ pub(super) struct Tasks {
     uses_spares: bool,
     pub(super) http_methods: Methods,
     pub(super) websocket_methods: Methods,
+    eyes: Eyes,
     /// What `asyncio.current_task()` looks at, by loop.
     current: Py<PyDict>,
     /// The address of the spare that is there, or 0.
@@ -66,8 +67,10 @@ impl Tasks {
             .call_method0(intern!(py, "get_debug"))?
             .is_truthy()?;
         let tasks = py.import("asyncio.tasks")?;
+        let task_type = tasks.getattr("Task")?;
         Ok(Self {
-            task_type: tasks.getattr("Task")?.unbind(),
+            eyes: Eyes::new(&task_type)?,
+            task_type: task_type.unbind(),
             arguments: arguments.unbind(),
             // Only 3.11 needs it, and has it in this form.
             current: if starts_eagerly {
@@ -291,7 +294,7 @@ fn start_spare(
     parking.get().hold_cancellation();
     tasks.pose(event_loop, &spare)?;
     // Behind that, as the loop's own reference counts.
-    spare.looks.note(py, &spare.task)?;
+    spare.looks.note(py, &tasks.eyes, &spare.task)?;
     let stepped = in_context(&context, || {
         runner.begin(py, job, Some(context.clone().unbind()))
     });
@@ -311,7 +314,9 @@ fn start_spare(
             }
             return refill(py, asgi);
         }
-        Ok(None) if cancellation.is_none() && spare.looks.is_same(py, &spare.task)? => {
+        Ok(None)
+            if cancellation.is_none() && spare.looks.is_same(py, &tasks.eyes, &spare.task)? =>
+        {
             runner.state().position = Position::Parked;
             tasks.spares().push(spare);
             return Ok(());

@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::codec::gateway::Told;
 use crate::codec::http1::path::decode_path;
 use crate::codec::http1::{Framing, Refusal, Version};
 use crate::conn::{Body, Request};
@@ -103,6 +104,9 @@ impl EnvironBuilder {
                 intern!(py, "HTTP_HOST"),
                 latin1(py, authority.of(&request.bytes)),
             )?;
+        }
+        if let Some(told) = &request.gateway {
+            set_variables(&environ, told, &request.bytes)?;
         }
         if request.forwarded.is_some() {
             self.set_forwarded(py, &environ, request, mount)?;
@@ -254,6 +258,26 @@ impl EnvironBuilder {
         }
         Ok(())
     }
+}
+
+/// What a web server in front tells beside the request. What the environ has already stays.
+fn set_variables(environ: &Bound<'_, PyDict>, told: &Told, bytes: &[u8]) -> PyResult<()> {
+    let py = environ.py();
+    for (name, value) in &told.variables {
+        let name = latin1(py, name.of(bytes));
+        if !environ.contains(&name)? {
+            environ.set_item(name, latin1(py, value.of(bytes)))?;
+        }
+    }
+    let user = told.remote_user.of(bytes);
+    if !user.is_empty() {
+        environ.set_item(intern!(py, "REMOTE_USER"), latin1(py, user))?;
+    }
+    let server = told.server_name.of(bytes);
+    if !server.is_empty() {
+        environ.set_item(intern!(py, "SERVER_NAME"), latin1(py, server))?;
+    }
+    Ok(())
 }
 
 impl EnvironKey {

@@ -7,9 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-use crate::codec::http1::{
-    FieldKind, ResponseFields, check_status, write_field, write_status_line,
-};
+use crate::codec::http1::{FieldKind, ResponseFields, check_status, write_field};
 use crate::conn::{ConnId, Flow, Part, Request};
 use crate::python::response::{FilePart, Response, Started};
 use crate::python::shared::{Ending, Handle};
@@ -45,7 +43,7 @@ impl Exchange {
         let code =
             check_status(&status_text).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let mut head = Vec::with_capacity(512);
-        write_status_line(&mut head, &status_text);
+        self.response.write_status(&mut head, &status_text);
         let mut fields = ResponseFields::default();
         for item in headers.iter() {
             let pair = item
@@ -76,6 +74,7 @@ impl Exchange {
             );
             match fields.add(&name_bytes, &value_bytes) {
                 Ok(FieldKind::ContentLength(_)) => {}
+                Ok(_) if self.response.is_reserved(&name_bytes) => {}
                 Ok(_) => write_field(&mut head, &name_bytes, &value_bytes),
                 Err(error) => return Err(PyValueError::new_err(error.to_string())),
             }
