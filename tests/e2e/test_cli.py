@@ -134,7 +134,7 @@ def test_help_is_an_overview(run: Run, arguments: tuple[str, ...]) -> None:
         assert re.search(rf"^  \[?{command}\b", done.output, re.MULTILINE), command
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "check", "config"])
+@pytest.mark.parametrize("command", ["run", "dev", "check", "config", "generate"])
 def test_help_on_a_command_is_what_the_command_says_of_itself(run: Run, command: str) -> None:
     asked, told = run("help", command), run(command, "--help")
     assert asked.status == told.status == 0

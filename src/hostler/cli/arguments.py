@@ -15,6 +15,9 @@ from hostler.config import Loaded, Sources, Surroundings, load_config
 from hostler.config.parser import FLAGS, Parser, add_options, add_target
 from hostler.system.environment import environment
 
+# Before the name of each choice of `generate` in its namespace.
+CHOICE_PREFIX = "choice_"
+
 # What a command has beside the options of the schema, with its help.
 OWN_SWITCHES: Mapping[str, Mapping[str, str]] = {
     "config": {"--json": "print one JSON object: values and origins by option"},
@@ -53,18 +56,37 @@ def build_parser(command: str, *, show_all: bool = False, width: int | None = No
         allow_abbrev=False,
         add_help=False,
         formatter_class=functools.partial(Formatter, width=width),
+        # What `generate` asks goes before an option of the same spelling: --server-name is the site's there.
+        conflict_handler="resolve" if command == "generate" else "error",
     )
     add_target(parser)
     general = parser.add_argument_group("general")
     general.add_argument("-h", "--help", action="help", help="show the common options and exit")
     general.add_argument("--help-all", action=_HelpAll, nargs=0, help="show every option and exit")
-    general.add_argument("-c", "--config", metavar="FILE", help="read this file [hostler.toml, if it is there]")
+    general.add_argument(
+        "-c", "--config", metavar="FILE", help="read this file [hostler.toml, .yaml, .json or .ini, if it is there]"
+    )
     general.add_argument("--env", metavar="NAME", help="apply the overlay [env.NAME] of the file [$HOSTLER_ENV]")
     general.add_argument("--verbose", action="store_true", help="show tracebacks and details")
     for flag, text in OWN_SWITCHES.get(command, {}).items():
         general.add_argument(flag, action="store_true", help=text)
+    choices = parser.add_argument_group("what is generated") if command == "generate" else None
     add_options(parser, show_all=show_all)
+    if choices is not None:
+        _add_choices(choices)
     return parser
+
+
+def _add_choices(group: argparse._ArgumentGroup) -> None:
+    from hostler.generate.choice import CHOICES  # for that command only
+
+    for choice in CHOICES:
+        text = f"{choice.doc} ({', '.join(choice.kinds)})" if choice.kinds else choice.doc
+        dest = f"{CHOICE_PREFIX}{choice.name}"
+        if choice.metavar:
+            group.add_argument(choice.flag, metavar=choice.metavar, dest=dest, action="append", help=text)
+        else:
+            group.add_argument(choice.flag, dest=dest, action="append_const", const="", help=text)
 
 
 class Formatter(argparse.HelpFormatter):

@@ -30,11 +30,30 @@ COMMANDS = {
     ),
     "check": Entry("hostler.cli.check", "check [APP] [OPTIONS]", "validate the configuration and load the application"),
     "config": Entry(
-        "hostler.cli.config", "config show [--json] [OPTIONS]", "print the effective configuration and its sources"
+        "hostler.cli.config",
+        "config show|schema [OPTIONS]",
+        "print the effective configuration and its sources, or its JSON Schema",
+    ),
+    "completion": Entry(
+        "hostler.cli.completion", "completion bash|zsh|fish", "print a script that teaches a shell to complete"
+    ),
+    "generate": Entry(
+        "hostler.cli.generate",
+        "generate KIND [APP] [OPTIONS]",
+        "write files for nginx, Apache, systemd, Docker, Compose, Kubernetes, make, Procfile",
+    ),
+    "gunicorn": Entry(
+        "hostler.cli.gunicorn", "gunicorn [OPTIONS] [APP]", "serve from Gunicorn's own command line, file and hooks"
+    ),
+    "import": Entry(
+        "hostler.cli.import_", "import FILE [--output FILE]", "write hostler.toml from a Gunicorn configuration"
     ),
     "version": Entry("hostler.cli.version", "version", "print the versions of Hostler and of Python"),
     "help": Entry("hostler.cli.help", "help [COMMAND | options]", "explain a command, or list every option"),
 }
+
+# The commands that take the options of the schema.
+WITH_OPTIONS = ("run", "dev", "check", "config", "generate")
 
 EXIT_STATUSES = {
     0: "Done: the server was stopped in good order, or the command found nothing wrong.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hostler.cli.command import COMMANDS, EXIT_STATUSES
+from hostler.cli.command import COMMANDS, EXIT_STATUSES, WITH_OPTIONS
 from hostler.config.origin import suggest
 from hostler.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ common options (all of them: "hostler help options"):
   -b, --bind ADDRESS            where to listen: 8000, :8000, 10.0.0.1:80, unix:/run/app.sock [127.0.0.1:8000]
   -w, --workers N               worker processes; "auto" is one per core [1]
   --threads N                   requests that one worker runs side by side [4]
-  -c, --config FILE             configuration file [hostler.toml, if it is there]
+  -c, --config FILE             configuration file [hostler.toml, .yaml, .json or .ini, if it is there]
   --env NAME                    apply the overlay [env.NAME] of the file
   --access-log WHERE            access log: "-" for standard output, a path, or syslog: [none]
   --verbose                     show tracebacks and details
@@ -42,7 +42,7 @@ def execute(arguments: Sequence[str]) -> int:
     elif topic == "options":
         print(write_options("run", show_all=True), end="")
         print(f"\nexit statuses:\n{write_exit_statuses()}")
-    elif topic in {"run", "dev", "check", "config"}:
+    elif topic in WITH_OPTIONS:
         print(write_options(topic, show_all=False), end="")
     elif topic in COMMANDS:
         print(f"usage: hostler {COMMANDS[topic].usage}\n\n{COMMANDS[topic].summary}")

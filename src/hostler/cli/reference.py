@@ -8,9 +8,12 @@ from pathlib import Path
 
 from hostler.cli.command import COMMANDS, EXIT_STATUSES
 from hostler.cli.help import write_options, write_overview
+from hostler.compat.gunicorn.document import renew_table
 from hostler.config.reference import write_configuration
 
 DIRECTORY = Path("docs/reference")
+# A guide with a generated table in it.
+GUIDE = Path("docs/guides/coming-from-gunicorn.md")
 WIDTH = 100
 
 
@@ -25,10 +28,8 @@ def write_pages() -> Mapping[str, str]:
 
 def write_cli() -> str:
     """Write the page on commands and flags."""
-    rows = "\n".join(
-        f"| `hostler {entry.usage}` | {entry.summary} |".replace("|  |", "| |").replace(" | options", " \\| options")
-        for entry in COMMANDS.values()
-    )
+    pipe = "\\|"  # a bare one would end the cell, even inside code
+    rows = "\n".join(f"| `hostler {entry.usage.replace('|', pipe)}` | {entry.summary} |" for entry in COMMANDS.values())
     return (
         "# Command line reference\n\nGenerated (`make docs`); do not edit. Options are explained in "
         "[the configuration reference](configuration.md), exit statuses in [their own](exit-statuses.md).\n\n"
@@ -49,8 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     paths = [argument for argument in arguments if argument != "--check"]
     directory = Path(paths[0]) if paths else DIRECTORY
     stale = []
-    for name, text in write_pages().items():
-        path = directory / name
+    pages = {directory / name: text for name, text in write_pages().items()}
+    if not paths:
+        pages[GUIDE] = renew_table(GUIDE.read_text(encoding="utf-8"))
+    for path, text in pages.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         if "--check" in arguments:

@@ -40,18 +40,42 @@ class Surroundings:
     check_trusted_network: Check = accept
 
 
-def find_conflicts(config: Config, origins: Mapping[str, Origin], surroundings: Surroundings) -> list[str]:
-    """List what is wrong with a configuration whose single values are all right; a sentence for each."""
+def find_conflicts(
+    config: Config, origins: Mapping[str, Origin], surroundings: Surroundings, masks: Mapping[str, str]
+) -> list[str]:
+    """List what is wrong with a configuration whose single values are all right; a sentence for each.
+
+    Args:
+        config: the configuration.
+        origins: where its values came from.
+        surroundings: what the rules need to know of the world.
+        masks: what to show in the place of values that are not to be seen; the reason may quote them, so it goes, too.
+    """
     problems = []
     for path, text in (
         *_check_values(config, surroundings),
         *_check_pairs(config),
         *_check_rights(config, surroundings),
     ):
-        origin = origins.get(path)
-        where = f"{origin.where}: " if origin is not None and origin.where else ""
-        problems.append(f"{where}{path} {text}")
+        shown = f"is {masks[path]}, a value that cannot be" if path in masks else text
+        problems.append(_place(path, origins, f" {shown}"))
     return problems
+
+
+def find_missing_variables(config: Config, origins: Mapping[str, Origin], environ: Mapping[str, str]) -> list[str]:
+    """List the variables of `app.require` that the application would not have, in one sentence."""
+    missing = [name for name in config.app.require if not config.app.env.get(name, environ.get(name))]
+    if not missing:
+        return []
+    *most, last = missing
+    names, them = (f"{', '.join(most)} and {last} are", "them") if most else (f"{last} is", "it")
+    return [_place("app.require", origins, f": {names} not set, or empty; set {them} in the environment or in app.env")]
+
+
+def _place(path: str, origins: Mapping[str, Origin], text: str) -> str:
+    origin = origins.get(path)
+    where = f"{origin.where}: " if origin is not None and origin.where else ""
+    return f"{where}{path}{text}"
 
 
 def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:

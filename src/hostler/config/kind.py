@@ -440,8 +440,12 @@ class Table:
     """Names with texts; the value is a read-only mapping.
 
     A flag KEY=VALUE is repeated, an environment variable separates several by commas.
+
+    Args:
+        private: whether the texts may be secrets, which no message shows.
     """
 
+    private: bool = False
     name: str = "table"
     metavar: str = "KEY=VALUE"
     expects: str = "a table of texts (as a flag or variable: KEY=VALUE), with names that are not empty"
@@ -475,7 +479,7 @@ class Table:
     def format(self, value: object) -> str:
         """Write an inline table."""
         pairs = value if isinstance(value, Mapping) else {}
-        inner = ", ".join(f"{_quote_key(key)} = {quote(pairs[key])}" for key in pairs)
+        inner = ", ".join(f"{quote_key(key)} = {quote(pairs[key])}" for key in pairs)
         return f"{{ {inner} }}" if inner else "{}"
 
 
@@ -486,7 +490,8 @@ def quote(value: object) -> str:
     return f'"{text}"'
 
 
-def _quote_key(key: str) -> str:
+def quote_key(key: str) -> str:
+    """Write a TOML key, in quotes where it must be."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quote(key)
 
 

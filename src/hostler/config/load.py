@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hostler.config.check import Surroundings, find_conflicts
+from hostler.config.check import Surroundings, find_conflicts, find_missing_variables
+from hostler.config.choice import choose_settings
+from hostler.config.document import FILE_NAMES, Document, find_document, load_document
 from hostler.config.kind import Location, Text, quote
-from hostler.config.line import locate_keys
 from hostler.config.origin import DEFAULT, Origin, suggest
 from hostler.config.schema import SECTIONS, Config, list_options
+from hostler.config.secret import read_reference
 from hostler.config.source import (
-    Document,
     Flag,
     Setting,
     read_document,
@@ -26,8 +27,6 @@ from hostler.config.source import (
 )
 from hostler.errors import ConfigurationError
 
-FILE_NAME = "hostler.toml"
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -37,7 +36,8 @@ class Sources:
         directory: the absolute directory Hostler was started in, which relative paths are relative to.
         environ: the environment variables.
         flags: the options given on the command line, by option path.
-        file: the file asked for with `--config`; without it, `hostler.toml` in `directory` is read if it is there.
+        file: the file asked for with `--config`; without it, `hostler.toml` (or `.yaml`, ...) in `directory` is read
+            if it is there.
         environment: the overlay asked for with `--env`.
         surroundings: what the rules across options need to know.
     """
@@ -59,12 +59,15 @@ class Loaded:
         origins: the origin of every option's value, by option path.
         file: the absolute path of the file that was read, if any.
         environment: the overlay that was applied, if any.
+        masks: what to show in the place of values that are not to be seen, by the path of the option, or of an item
+            such as "app.env.SECRET_KEY".
     """
 
     config: Config
     origins: Mapping[str, Origin]
     file: Path | None
     environment: str | None
+    masks: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_config(sources: Sources) -> Loaded:
@@ -83,59 +86,27 @@ def load_config(sources: Sources) -> Loaded:
     environment = _apply_overlay(document, sources, settings, problems)
     settings += read_environment(sources.environ, problems)
     settings += read_flags(sources.flags, problems)
-    config, origins = build_config(settings, sources.directory)
+    read = partial(read_reference, directory=sources.directory, environ=sources.environ)
+    choice = choose_settings(settings, read, problems)
+    config, origins = build_config(choice.settings, sources.directory)
     if not problems:
-        problems += find_conflicts(config, origins, sources.surroundings)
+        problems += find_conflicts(config, origins, sources.surroundings, choice.masks)
+        problems += find_missing_variables(config, origins, sources.environ)
     if problems:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
-    return Loaded(config, origins, path, environment)
+    return Loaded(config, origins, path, environment, choice.masks)
 
 
-def load_document(path: Path, name: str) -> Document:
-    """Read a configuration file.
-
-    Args:
-        path: the file.
-        name: what to call it in messages: the name that the person who started Hostler would use.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or is no TOML.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{name}: is not UTF-8 text (byte {error.start})") from error
-    text = text.replace("\r\n", "\n")
-    import tomllib  # 5 ms that a start without a file need not spend
-
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(_describe_syntax_error(name, str(error), text)) from error
-    return Document(name, tables, locate_keys(text))
-
-
-def _describe_syntax_error(name: str, message: str, text: str) -> str:
-    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message, re.DOTALL)
-    if match is None:
-        return f"{name}: not valid TOML: {message}"
-    line = int(match[2]) if match[2] else text.count("\n") + 1
-    return f"{name}:{line}: not valid TOML: {match[1]}"
-
-
-def build_config(settings: Sequence[Setting], directory: Path) -> tuple[Config, Mapping[str, Origin]]:
-    """Build a configuration from settings, a later one winning over an earlier one.
+def build_config(chosen: Mapping[str, Setting], directory: Path) -> tuple[Config, Mapping[str, Origin]]:
+    """Build a configuration.
 
     Args:
-        settings: what sources gave, from the weakest to the strongest.
+        chosen: one setting by option path, for each option that is not to have its default.
         directory: what relative paths are relative to.
 
     Returns:
         The configuration, and the origin of every option's value by option path.
     """
-    chosen = {setting.option.path: setting for setting in settings}
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     origins: dict[str, Origin] = {}
     for option in list_options():
@@ -156,8 +127,7 @@ def _find_file(sources: Sources) -> Path | None:
     asked = sources.file or sources.environ.get("HOSTLER_CONFIG")
     if asked:
         return sources.directory / asked
-    path = sources.directory / FILE_NAME
-    return path if path.exists() else None
+    return find_document(sources.directory)
 
 
 def _apply_overlay(
@@ -170,13 +140,15 @@ def _apply_overlay(
     where = "--env" if sources.environment else "HOSTLER_ENV"
     if document is None:
         problems.append(
-            f"{where} is {quote(name)}, but there is no {FILE_NAME} here to hold [env.{name}]; name one with --config"
+            f"{where} is {quote(name)}, but there is no {FILE_NAMES[0]} here to hold [env.{name}]; "
+            "name one with --config"
         )
     elif name not in document.overlays:
         known = ", ".join(document.overlays)
         otherwise = f"; it has {known}" if known else "; it has no overlays"
         hint = suggest(name, document.overlays, otherwise=otherwise)
-        problems.append(f"{where} is {quote(name)}, but {document.name} has no [env.{name}]{hint}")
+        overlay = f"[env.{name}]" if document.syntax.has_headers else f"env.{name}"
+        problems.append(f"{where} is {quote(name)}, but {document.name} has no {overlay}{hint}")
     else:
         # Mistakes inside were already told when the whole file was read.
         settings += read_overlay(document, name, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hostler.config.kind import Boolean, Table, TextList, format_duration, format_size
@@ -14,6 +15,23 @@ from hostler.config.source import Flag
 from hostler.errors import ConfigurationError
 
 FLAGS = "flags"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A flag, for those who describe a command line.
+
+    Attributes:
+        spellings: all of them, such as ("-w", "--workers", "--workers-count").
+        summary: its help.
+        metavar: the placeholder of its value; empty when it takes none.
+        option: the option that it sets, if it is one of the schema.
+    """
+
+    spellings: tuple[str, ...]
+    summary: str
+    metavar: str
+    option: Option | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,6 +55,19 @@ class Parser(argparse.ArgumentParser):
             hint = suggest(name, self.list_spellings(), otherwise="; see --help-all")
             raise ConfigurationError(f"unknown option {name}{hint}")
         return namespace
+
+    def list_switches(self) -> list[Switch]:
+        """List all flags that have help."""
+        return [
+            Switch(
+                spellings=tuple(action.option_strings),
+                summary=(action.help or "").replace("%%", "%"),
+                metavar="" if action.nargs == 0 else str(action.metavar),
+                option=action.option if isinstance(action, _Record) else None,
+            )
+            for action in self._actions
+            if action.option_strings
+        ]
 
     def list_spellings(self) -> list[str]:
         """List all long spellings of all flags."""

@@ -23,11 +23,14 @@ Every option has one name in three spellings: `workers.count` in `hostler.toml`,
 1. a flag,
 2. a variable `HOSTLER_SECTION_NAME`,
 3. the overlay `[env.NAME]` of the file, chosen with `--env NAME` or `HOSTLER_ENV`,
-4. the file named with `--config` or `HOSTLER_CONFIG`, or else `hostler.toml` in the directory Hostler was started in,
+4. the file named with `--config` or `HOSTLER_CONFIG`, or else the one called `hostler.toml`, `hostler.yaml`,
+   `hostler.yml`, `hostler.json` or `hostler.ini` in the directory Hostler was started in,
 5. the variables `PORT` and `WEB_CONCURRENCY`, which platforms set for any server,
 6. the default.
 
 ## Values
+
+In the file means TOML; YAML and JSON have the same values, INI those of variables.
 
 | kind | in the file | as a flag or variable |
 |---|---|---|
@@ -38,11 +41,13 @@ Every option has one name in three spellings: `workers.count` in `hostler.toml`,
 | table | `{ KEY = "value" }` or a table of its own | flag: `KEY=VALUE`, repeated; variable: separated by commas |
 | octal | `"027"` or `0o027` | `027` |
 | text, path, choice | `"text"` | the same without quotes; empty where the option can be left out |
+| one of these, or a table's item, elsewhere | `{ file = "PATH" }`, `{ env = "NAME" }` | `@file:PATH`, `@env:NAME` |
 
 A list or table from a stronger source replaces that of a weaker one. Paths are relative to the directory Hostler was
 started in, except `app.python_path`, which is relative to `app.chdir`.
 
-A reload (SIGHUP) reads file and overlay again. Options marked *restart* keep the value that they had at the start.
+A reload (SIGHUP) reads file and overlay again, and the files that values are taken from. Options marked *restart* keep
+the value that they had at the start.
 """
 
 

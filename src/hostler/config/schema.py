@@ -52,9 +52,16 @@ class App:
     )
     env: Mapping[str, str] = option(
         MappingProxyType({}),
-        Table(),
+        Table(private=True),
         doc="Environment variables for the application, over those that Hostler was started with.",
         common=True,
+    )
+    require: tuple[str, ...] = option(
+        (),
+        TextList(word="NAME"),
+        doc="Environment variables that must be set and not empty, in `app.env` or in the environment that Hostler was "
+        "started with; without them it does not start.",
+        short=("--require",),
     )
     script_name: str = option(
         "",
@@ -91,7 +98,9 @@ class Server:
         ("127.0.0.1:8000",),
         TextList(word="ADDRESS", filled=True),
         doc="Where to listen: `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, `PORT`, `http://HOST:PORT`, "
-        "`unix:/path` (with `?mode=660&user=U&group=G`), `unix:@name` for an abstract socket, or `fd://N`.",
+        "`unix:/path` (with `?mode=660&user=U&group=G`), `unix:@name` for an abstract socket, or `fd://N`. "
+        "`uwsgi://`, `scgi://` or `fastcgi://HOST:PORT`, or `?protocol=uwsgi` behind any address, for a web server "
+        "that speaks so; `?proxy_protocol=on` for a load balancer that sends a PROXY header.",
         short=("-b", "--bind"),
         common=True,
         fallback="PORT",

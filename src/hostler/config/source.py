@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hostler.config.kind import Table, TextList, quote
-from hostler.config.line import Path, find_line
+from hostler.config.document import Document
+from hostler.config.kind import Location, Table, Text, TextList, quote, quote_key
+from hostler.config.line import Path
 from hostler.config.option import Option
 from hostler.config.origin import Origin, describe_wrong_value, find_nearest, suggest
 from hostler.config.schema import SECTIONS, index_options, list_options
+from hostler.config.secret import EXPECTS, MASK, convert_value, mask_items, parse_value, refer_items
 
 # Variables of Hostler's own that name no option.
 RESERVED_VARIABLES = ("HOSTLER_ENV", "HOSTLER_CONFIG")
@@ -24,11 +26,19 @@ _INJECTED_VARIABLE = re.compile(r"HOSTLER_\w*(?:SERVICE_HOST|SERVICE_PORT\w*|POR
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value that one source gives one option."""
+    """One value that one source gives one option.
+
+    Attributes:
+        option: the option.
+        value: the value; it may be, or hold, a `secret.Reference`.
+        origin: where it came from.
+        places: where items of a table stand, by name, if that is not where the table begins.
+    """
 
     option: Option
     value: object
     origin: Origin
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +54,13 @@ class Flag:
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A configuration file that was read.
-
-    Attributes:
-        name: the file's name for messages.
-        tables: what it holds.
-        lines: where each key stands.
-    """
-
-    name: str
-    tables: Mapping[str, object]
-    lines: Mapping[Path, int]
-
-    def where(self, path: Path) -> str:
-        """Give "file:line" of a key."""
-        return f"{self.name}:{find_line(self.lines, path)}"
-
-    @property
-    def overlays(self) -> Mapping[str, object]:
-        """The tables `[env.NAME]` by name; empty when `env` is no table."""
-        found = self.tables.get("env", {})
-        return found if isinstance(found, dict) else {}
-
-
 def read_document(document: Document, problems: list[str]) -> list[Setting]:
     """Read the sections at the top of a file; overlays are checked for mistakes only."""
     sections = {name: value for name, value in document.tables.items() if name != "env"}
     settings = list(_read_sections(document, sections, (), problems))
     if not isinstance(document.tables.get("env", {}), dict):
-        problems.append(f"{document.where(('env',))}: env must hold overlays, such as [env.production]")
+        example = _name_section(document, ("env", "production"))
+        problems.append(f"{document.where(('env',))}: env must hold overlays, such as {example}")
     for name in document.overlays:
         read_overlay(document, name, problems)
     return settings
@@ -84,8 +70,9 @@ def read_overlay(document: Document, name: str, problems: list[str]) -> list[Set
     """Read the overlay `[env.NAME]`; empty when the file has none of that name."""
     sections = document.overlays.get(name, {})
     if not isinstance(sections, dict):
-        where = document.where(("env", name))
-        problems.append(f"{where}: env.{name} must be a table with sections, such as [env.{name}.workers]")
+        if sections is not None:
+            where, example = document.where(("env", name)), _name_section(document, ("env", name, "workers"))
+            problems.append(f"{where}: env.{name} must be a table with sections, such as {example}")
         return []
     return list(_read_sections(document, sections, ("env", name), problems))
 
@@ -97,12 +84,20 @@ def _read_sections(
         where = document.where((*prefix, section))
         if section not in SECTIONS:
             problems.append(f"{where}: unknown {_describe_unknown_section(section, values)}")
+        elif values is None:
+            continue  # in YAML, a section whose options are all commented out
         elif not isinstance(values, dict):
-            problems.append(
-                f"{where}: {section} must be a section: write [{'.'.join((*prefix, section))}] above its options"
-            )
+            header = _name_section(document, (*prefix, section))
+            how = f"write {header} above its options" if document.syntax.has_headers else "its options stand inside it"
+            problems.append(f"{where}: {section} must be a section: {how}")
         else:
             yield from _read_section(document, section, values, prefix, problems)
+
+
+def _name_section(document: Document, path: Path) -> str:
+    """Name a section as the document's syntax does."""
+    name = ".".join(path)
+    return f"[{name}]" if document.syntax.has_headers else name
 
 
 def _describe_unknown_section(section: str, values: object) -> str:
@@ -129,9 +124,37 @@ def _read_section(
             problems.append(f"{where}: unknown option {section}.{name}; {hint}")
             continue
         try:
-            yield Setting(option, option.kind.convert(raw), Origin("file", where))
+            value = _convert(document, option, raw)
+            items = raw if isinstance(option.kind, Table) and isinstance(raw, dict) else ()
+            places = {item: document.where((*prefix, section, name, item)) for item in items}
+            yield Setting(option, value, Origin("file", where), places)
         except ValueError:
-            problems.append(describe_wrong_value(where, option.path, write_value(raw), option.kind.expects))
+            problems.append(_describe_wrong(document, option, (*prefix, section, name), raw))
+
+
+def _convert(document: Document, option: Option, raw: object) -> object:
+    if document.syntax.is_text and isinstance(raw, str):
+        return parse_value(option.kind, raw)
+    if document.syntax.is_text and isinstance(option.kind, Table):  # written as a section, of texts all the same
+        return refer_items(option.kind.convert(raw))
+    return convert_value(option.kind, raw)
+
+
+def _describe_wrong(document: Document, option: Option, path: Path, raw: object) -> str:
+    """Word what is wrong with a value of a file: of a table, the first item that is."""
+    name, expects = option.path, option.kind.expects
+    if isinstance(option.kind, Table) and isinstance(raw, dict):
+        for key, item in raw.items():
+            try:
+                convert_value(option.kind, {key: item})
+            except ValueError:
+                path, name, raw, expects = (*path, key), f"{name}.{quote_key(key)}", item, f"a text, {EXPECTS}"
+                break
+    elif isinstance(raw, dict) and isinstance(option.kind, Text | Location):
+        expects = f"{expects}, {EXPECTS}"
+    is_private = isinstance(option.kind, Table) and option.kind.private and not isinstance(raw, dict | list)
+    shown = MASK if is_private else write_value(raw)
+    return describe_wrong_value(document.where(path), name, shown, expects)
 
 
 def _find_nearest_option(section: str, name: str) -> str | None:
@@ -158,8 +181,10 @@ def write_value(raw: object) -> str:
         text = quote(raw)
     elif isinstance(raw, bool):
         text = "true" if raw else "false"
+    elif raw is None:
+        text = "null"
     elif isinstance(raw, list):
-        text = "[" + ", ".join(write_value(item) for item in raw) + "]"
+        text = "[" + ", ".join("a list" if isinstance(item, list) else write_value(item) for item in raw) + "]"
     elif isinstance(raw, dict):
         text = "a table"
     else:
@@ -178,9 +203,9 @@ def read_environment(environ: Mapping[str, str], problems: list[str]) -> list[Se
             continue
         text = environ[variable]
         try:
-            settings.append(Setting(option, option.kind.parse(text), Origin("environment", variable)))
+            settings.append(Setting(option, parse_value(option.kind, text), Origin("environment", variable)))
         except ValueError:
-            problems.append(describe_wrong_value(variable, option.path, quote(text), option.kind.expects))
+            problems.append(describe_wrong_value(variable, option.path, _show_text(option, text), option.kind.expects))
     return settings
 
 
@@ -227,15 +252,20 @@ def read_flags(flags: Mapping[str, Flag], problems: list[str]) -> list[Setting]:
         try:
             settings.append(Setting(option, _parse_texts(option, flag.texts), Origin("flag", flag.spelling)))
         except ValueError:
-            shown = " ".join(quote(text) for text in flag.texts)
+            shown = " ".join(_show_text(option, text) for text in flag.texts)
             name = flag.spelling if flag.spelling.startswith("-") else option.path
             problems.append(f"{name} is {shown}; it must be {option.kind.expects}")
     return settings
+
+
+def _show_text(option: Option, text: str) -> str:
+    """Write a text for a message, without what may be secret in it."""
+    return quote(mask_items(text) if isinstance(option.kind, Table) and option.kind.private else text)
 
 
 def _parse_texts(option: Option, texts: Sequence[str]) -> object:
     if isinstance(option.kind, TextList):
         return option.kind.convert(list(texts))
     if isinstance(option.kind, Table):
-        return option.kind.parse_items(list(texts))
-    return option.kind.parse(texts[-1])
+        return refer_items(option.kind.parse_items(list(texts)))
+    return parse_value(option.kind, texts[-1])

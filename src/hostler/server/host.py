@@ -12,7 +12,7 @@ from pathlib import Path
 import hostler
 from hostler.app import discover
 from hostler.config import Config
-from hostler.contracts import ChildContext, ChildMain, Listener
+from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
 from hostler.errors import ApplicationError, ConfigurationError
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
@@ -66,12 +66,14 @@ class ServerHost:
         self._options = options
         self._environment = environment
         self.first_config = load_configuration()
+        self._first_hooks = options.hooks()
         self._reuse_port = self.first_config.server.reuse_port
         self._pool = ListenerPool(passed_sockets(environment, own_pid()), reuse_port=self._reuse_port)
         self._notifier = Notifier(environment, own_pid())
         self._releases: dict[int, Release] = {}
         self._current = 0
         self._serves = ""
+        self._count: int | None = None
         self._log = logging.getLogger("hostler")
         self.pid_file_fd = -1
 
@@ -83,17 +85,23 @@ class ServerHost:
     def prepare(self, number: int) -> Generation:
         """Make a generation; see `Host.prepare`."""
         config = self._load() if self._current else self.first_config
-        release = self._build_release(config)
+        hooks = self._options.hooks() if self._current else self._first_hooks
+        release = self._build_release(config, hooks)
+        if self._current == 0:
+            self._install(release)
+            hooks.starting()
         self._pool.open(release.addresses, release.count, config.server.backlog)
         self._releases[number] = release
         if self._current == 0:
             self._current = number
-            self._install(release)
-        elif config.server.reuse_port != self._reuse_port:
+            self.scaled(WORKER, release.count)
+            return self._build_generation(number, release)
+        hooks.reloading()
+        if config.server.reuse_port != self._reuse_port:
             self._log.warning("server.reuse_port changes with a restart only; it stays as it was")
         return self._build_generation(number, release)
 
-    def _build_release(self, config: Config) -> Release:
+    def _build_release(self, config: Config, hooks: ServerHooks) -> Release:
         target = config.app.target or self._discover(config)
         identity = resolve_identity(config.server.user, config.server.group)
         if config.app.preload and not become_subreaper():
@@ -110,6 +118,7 @@ class ServerHost:
             engine=self._options.engine,
             asgi_engine=self._options.asgi_engine,
             load=self._options.load,
+            hooks=hooks,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
         return Release(config, assignment, self._pool.resolve(config.server.bind), count)
@@ -172,6 +181,7 @@ class ServerHost:
         write_standard_error(self._start_block(release))
         if release.config.log.file != STANDARD_ERROR:
             self._log.info("serving %s at %s", release.assignment.title, ", ".join(self._pool.addresses()))
+        self._hooks.serving(self._pool.addresses())
         self._notifier.ready(self._status(release))
 
     def _start_block(self, release: Release) -> str:
@@ -210,6 +220,7 @@ class ServerHost:
         self._releases = {number: release}
         self._pool.keep(release.addresses, release.count)
         self._install(release)
+        self.scaled(WORKER, release.count)
         self._notifier.ready(self._status(release))
 
     def abandon(self, number: int) -> None:
@@ -249,9 +260,35 @@ class ServerHost:
         """Tell the watchdog; see `Host.ping`."""
         self._notifier.ping()
 
+    def forking(self, generation: int, role: str, slot: int) -> None:
+        """Tell that a child is about to be forked; see `Host.forking`."""
+        if role == WORKER:
+            self._releases[generation].assignment.hooks.worker_forking(slot)
+
+    def started(self, role: str, slot: int, pid: int) -> None:
+        """Tell that a child is there; see `Host.started`."""
+        if role == WORKER:
+            self._hooks.worker_started(slot, pid)
+
+    def ended(self, role: str, pid: int) -> None:
+        """Tell that a child is gone; see `Host.ended`."""
+        if role == WORKER:
+            self._hooks.worker_ended(pid)
+
+    def scaled(self, role: str, count: int) -> None:
+        """Tell how many children are wanted; see `Host.scaled`."""
+        if role == WORKER and count != self._count:
+            former, self._count = self._count, count
+            self._hooks.scaled(count, former)
+
+    @property
+    def _hooks(self) -> ServerHooks:
+        return self._releases[self._current].assignment.hooks if self._current else self._first_hooks
+
     def close(self) -> None:
         """Close what is still open, however it ended."""
         self._pool.close()
+        self._hooks.ended()
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:

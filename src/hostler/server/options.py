@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hostler.app import load_application
-from hostler.contracts import AsgiApplication, ChildContext
+from hostler.contracts import AsgiApplication, ChildContext, ServerHooks
 from hostler.errors import ApplicationError
 from hostler.worker.assignment import AsgiEngineFactory, EngineFactory, LoadApplication
 from hostler.worker.hooks import ErrorPage
+from hostler.worker.quiet import QuietHooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Options:
         engine: makes the engine of WSGI workers; None for the real one.
         asgi_engine: the same for ASGI workers.
         companions: children to keep beside the workers.
+        hooks: gives what is told of the server's life; asked after each reading of the configuration.
     """
 
     framework: str = ""
@@ -51,3 +53,4 @@ class Options:
     engine: EngineFactory | None = None
     asgi_engine: AsgiEngineFactory | None = None
     companions: tuple[Companion, ...] = ()
+    hooks: Callable[[], ServerHooks] = QuietHooks

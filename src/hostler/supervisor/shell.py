@@ -131,6 +131,18 @@ class Host(Protocol):
     def reopen_logs(self) -> None:
         """Reopen the server log."""
 
+    def forking(self, generation: int, role: str, slot: int) -> None:
+        """The supervisor is about to fork a child of a generation, which inherits what this does."""
+
+    def started(self, role: str, slot: int, pid: int) -> None:
+        """The process id of a child is known, whoever has forked it."""
+
+    def ended(self, role: str, pid: int) -> None:
+        """A child whose process id was known is gone."""
+
+    def scaled(self, role: str, count: int) -> None:
+        """An operator wants so many children of a role."""
+
     def descriptors(self) -> Iterable[int]:
         """Return the descriptors of the host, which no child shall keep but its own listeners."""
 
@@ -153,6 +165,8 @@ class _Record:
     """What the operating system knows of a child. `pid` is 0 until it is known, `control_fd` -1 without one."""
 
     number: int
+    role: str
+    slot: int
     pid: int
     reader: MessageReader
     control_fd: int = -1
@@ -224,10 +238,17 @@ class Supervisor:
                 self._log.warning("SIGUSR2 is not used yet; nothing is done")
             elif number in COMMANDS:
                 self._feed(Commanded(COMMANDS[number]))
+                self._tell_scale(COMMANDS[number])
         for record in list(self._records.values()):
             self._read(record)
         for pid, end in ends:
             self._note_end(pid, end)
+
+    def _tell_scale(self, command: Command) -> None:
+        if command in (Command.MORE, Command.FEWER):
+            for role in self._core.current.roles:
+                if role.is_scalable:
+                    self._host.scaled(role.name, role.count)
 
     def _collect(self) -> tuple[list[int], list[tuple[int, Exit]]]:
         """Return the signals that arrived and the children that ended.
@@ -296,7 +317,9 @@ class Supervisor:
         number = record.number
         match message:
             case {"event": "started", "pid": int(pid)}:
-                record.pid = record.pid or pid
+                if record.pid == 0:
+                    record.pid = pid
+                    self._host.started(record.role, record.slot, pid)
             case {"event": "ready"}:
                 if isinstance(message.get("serves"), str):
                     self._host.note_service(message["serves"])
@@ -324,6 +347,8 @@ class Supervisor:
         record.reader.close()
         if record.control_fd >= 0:
             close_descriptors((record.control_fd,))
+        if record.pid:
+            self._host.ended(record.role, record.pid)
         self._feed(ChildExited(record.number, f"(pid {record.pid}) {reason}" if record.pid else reason))
 
     # Carrying out what is to be done.
@@ -355,17 +380,20 @@ class Supervisor:
             return main(context)
 
         try:
+            self._host.forking(action.generation, action.role, action.slot)
             pid = self._processes.start(child_main)
         except OSError:
             close_descriptors(fd for fd in (status_read, ours) if fd >= 0)
             raise
         finally:
             close_descriptors(fd for fd in (status_write, theirs) if fd >= 0)
-        self._records[action.child] = _Record(action.child, pid, MessageReader(status_read), ours)
+        reader = MessageReader(status_read)
+        self._records[action.child] = _Record(action.child, action.role, action.slot, pid, reader, ours)
+        self._host.started(action.role, action.slot, pid)
 
     def _request_fork(self, action: Spawn, listeners: tuple[Listener, ...]) -> None:
         status_read, status_write = open_pipe()
-        self._records[action.child] = _Record(action.child, 0, MessageReader(status_read))
+        self._records[action.child] = _Record(action.child, action.role, action.slot, 0, MessageReader(status_read))
         request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners)
         is_sent = send_fork_request(self._records[action.via].control_fd, request)
         close_descriptors((status_write,))

@@ -204,9 +204,12 @@ class AsgiWorker:
             self._set_deadline(STOP_TIMEOUT)
             engine.stop()
 
+        def note_interrupt(_number: int, _frame: object) -> None:
+            self._assignment.hooks.worker_interrupted()
+
         self._signals.watch(signal.SIGTERM, drain, guard)
-        self._signals.watch(signal.SIGINT, drain)
-        self._signals.watch(signal.SIGQUIT, stop)
+        self._signals.watch(signal.SIGINT, drain, note_interrupt)
+        self._signals.watch(signal.SIGQUIT, stop, note_interrupt)
         # The server log has a handler of its own since the process was prepared.
         self._signals.watch(signal.SIGUSR1, engine.reopen_logs)
         if is_unclaimed(signal.SIGHUP):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hostler.app import Choice, LoadedApplication, load_application
 from hostler.config import Config
-from hostler.contracts import AsgiApplication, AsgiHooks, EngineHooks, EngineSettings, Listener, Mount
+from hostler.contracts import AsgiApplication, AsgiHooks, EngineHooks, EngineSettings, Listener, Mount, ServerHooks
 from hostler.errors import ApplicationError
 from hostler.system.user import Identity
 from hostler.telemetry.log import ServerLog
 from hostler.worker.hooks import ErrorPage
+from hostler.worker.quiet import QuietHooks
 
 if TYPE_CHECKING:
     import asyncio  # WSGI workers do without it
@@ -86,6 +87,7 @@ class Assignment:
         engine: makes the engine of WSGI workers; None for the real one, which is imported only when it is needed.
         asgi_engine: the same for ASGI workers.
         load: loads an application from its target.
+        hooks: what is told of the worker's life.
     """
 
     config: Config
@@ -99,6 +101,7 @@ class Assignment:
     engine: EngineFactory | None = None
     asgi_engine: AsgiEngineFactory | None = None
     load: LoadApplication = load_application
+    hooks: ServerHooks = field(default_factory=QuietHooks)
 
 
 def load_mounts(assignment: Assignment) -> tuple[Mount, ...]:
@@ -115,7 +118,7 @@ def load_mounts(assignment: Assignment) -> tuple[Mount, ...]:
 
 def _load_mount(assignment: Assignment, prefix: str, target: str, interface: Choice) -> Mount:
     loaded = assignment.load(target, interface)
-    return Mount(prefix, loaded.interface, loaded.application)
+    return assignment.hooks.mount(Mount(prefix, loaded.interface, loaded.application))
 
 
 def is_asgi(mounts: Sequence[Mount]) -> bool:

@@ -28,6 +28,7 @@ def run_fork_server(assignment: Assignment, context: ChildContext) -> int:
     send_message(context.status_fd, {"event": "started", "pid": own_pid()})
     try:
         prepare_process(assignment, context, f"hostler: fork server {assignment.title}")
+        assignment.hooks.loading()
         mounts = load_mounts(assignment)
         find_server(mounts)  # imports it: what is there before the fork is shared
     except HostlerError as error:
@@ -69,6 +70,7 @@ def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence
         close_descriptors((context.status_fd, context.lifeline_fd, context.control_fd))
         return serve_preloaded(assignment, worker_context, mounts)
 
+    assignment.hooks.worker_forking(request.slot)
     try:
         fork_grandchild(worker_main)
     except OSError as error:

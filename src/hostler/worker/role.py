@@ -40,6 +40,7 @@ def serve_preloaded(assignment: Assignment, context: ChildContext, mounts: Seque
     def serve() -> None:
         set_title(worker_title(assignment, context))
         _tie_to_supervisor(context)
+        assignment.hooks.worker_forked()
         _serve(assignment, context, mounts)
 
     return _run_reporting(context, serve)
@@ -113,12 +114,19 @@ def report_failure(status_fd: int, error: HostlerError) -> None:
 
 def _prepare_load_serve(assignment: Assignment, context: ChildContext) -> None:
     prepare_process(assignment, context, worker_title(assignment, context))
+    assignment.hooks.worker_forked()
+    assignment.hooks.loading()
     _serve(assignment, context, load_mounts(assignment))
 
 
 def _serve(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> None:
     serve = find_server(mounts)
-    serve(assignment, context, mounts)
+    assignment.hooks.worker_loaded()
+    try:
+        serve(assignment, context, mounts)
+    finally:
+        end_process_after(EXIT_TIMEOUT)
+        assignment.hooks.worker_leaving()
     _leave()
 
 
@@ -138,7 +146,6 @@ def _leave() -> None:
     The interpreter is not finalised: a thread that is stuck in the application would crash in it. Exit handlers run,
     and the application's own threads are waited for, as after `multiprocessing`'s forks.
     """
-    end_process_after(EXIT_TIMEOUT)
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
     atexit._run_exitfuncs()  # noqa: SLF001 - no public name
     logging.shutdown()

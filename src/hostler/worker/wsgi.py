@@ -32,6 +32,9 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
     signal_fd = queue_for_engine(ENGINE_SIGNALS)
     if is_unclaimed(signal.SIGTERM):
         set_handler(signal.SIGTERM, build_orphan_guard(context.supervisor_pid, config.server.graceful_timeout))
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if is_unclaimed(number):
+            set_handler(number, lambda _number, _frame: assignment.hooks.worker_interrupted())
     raise_descriptor_limit(config.limits.connections)
     settings = build_engine_settings(
         config,

@@ -49,7 +49,7 @@ def test_help_on_options_lists_all_and_the_statuses(capsys: Output) -> None:
     assert "The application could not be found" in text
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "check", "config"])
+@pytest.mark.parametrize("command", ["run", "dev", "check", "config", "generate"])
 def test_command_explains_itself(capsys: Output, command: str) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
@@ -66,8 +66,17 @@ def test_command_explains_itself(capsys: Output, command: str) -> None:
         (["chekc"], 2, 'hostler: "chekc" is no command and no application here; did you mean "hostler check"?\n'),
         (["run", "check"], 2, 'hostler: the command comes first: write "hostler check ..."\n'),
         (["help", "chekc"], 2, 'hostler: there is no help on "chekc"; did you mean check?\n'),
-        (["config"], 2, 'hostler: say what to do with the configuration: "hostler config show"\n'),
+        (
+            ["config"],
+            2,
+            'hostler: say what to do with the configuration: "hostler config show" or "hostler config schema"\n',
+        ),
         (["config", "shwo"], 2, 'hostler: unknown action "shwo"; did you mean show?\n'),
+        (["config", "schmea"], 2, 'hostler: unknown action "schmea"; did you mean schema?\n'),
+        (["config", "schema", "x"], 2, 'hostler: unexpected argument "x"; "hostler config schema" takes none\n'),
+        (["completion"], 2, 'hostler: say for which shell: "hostler completion SHELL"; there are bash, zsh, fish\n'),
+        (["completion", "bsh"], 2, 'hostler: there is no completion for "bsh"; did you mean bash?\n'),
+        (["completion", "fish", "x"], 2, 'hostler: unexpected argument "x"; write "hostler completion fish"\n'),
         (["version", "x"], 2, 'hostler: unexpected argument "x"; "hostler version" takes none\n'),
         (["--wrokers", "3"], 2, "hostler: unknown option --wrokers; did you mean --workers?\n"),
         (["a:b", "-w", "x"], 2, 'hostler: -w is "x"; it must be "auto" or a whole number from 1 to 1024\n'),
@@ -185,6 +194,34 @@ def test_config_show_as_json_is_one_object(project: Path, capsys: Output) -> Non
         "where": "hostler.toml:2",
         "origin": "hostler.toml:2",
     }
+
+
+def test_config_show_hides_secrets(project: Path, capsys: Output) -> None:
+    (project / "secret").write_text("hunter2\n", encoding="utf-8")
+    lines = ["[app.env]", 'A = { file = "secret" }', 'API_KEY = "hunter2"', 'DEBUG = "1"', "[server]"]
+    (project / "hostler.toml").write_text("\n".join([*lines, 'name = { file = "secret" }']), encoding="utf-8")
+    assert main(["config", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "hunter2" not in shown
+    assert 'app.env = { A = *** (from file secret), API_KEY = ***, DEBUG = "1" } ' in shown
+    assert re.search(r"^server\.name = \*\*\* \(from file secret\) +\(hostler\.toml:6\)$", shown, re.MULTILINE)
+    assert main(["config", "show", "--json"]) == 0
+    options = json.loads(capsys.readouterr().out)["options"]
+    assert options["app.env"]["value"] == {"A": "*** (from file secret)", "API_KEY": "***", "DEBUG": "1"}
+    assert options["server.name"]["value"] == "*** (from file secret)"
+
+
+def test_config_schema_is_one_object(capsys: Output) -> None:
+    assert main(["config", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_check_names_the_missing_variables(project: Path, capsys: Output) -> None:
+    assert main(["check", "x:y", "--require", "FIRST_OF_TWO", "--require", "SECOND_OF_TWO"]) == 2
+    assert capsys.readouterr().err == (
+        "hostler: --require: app.require: FIRST_OF_TWO and SECOND_OF_TWO are not set, or empty; "
+        "set them in the environment or in app.env\n"
+    )
 
 
 class Failing:

@@ -27,6 +27,8 @@ class FakeHost:
 
     def __init__(self, when_ready: Callable[[], None] = lambda: None, kept_fd: int = -1) -> None:
         self.calls: list[str] = []
+        self.life: list[str] = []
+        self.pids: list[int] = []
         self._when_ready = when_ready
         self._kept_fd = kept_fd
 
@@ -63,6 +65,20 @@ class FakeHost:
     def reopen_logs(self) -> None:
         self.calls.append("reopen logs")
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def forking(self, generation: int, role: str, slot: int) -> None:
+        self.life.append(f"forking {role} {slot}")
+
+    def started(self, role: str, slot: int, pid: int) -> None:
+        self.life.append(f"started {role} {slot}")
+        self.pids.append(pid)
+
+    def ended(self, role: str, pid: int) -> None:
+        self.life.append(f"ended {role}")
+        assert pid in self.pids
+
+    def scaled(self, role: str, count: int) -> None:
+        self.life.append(f"{count} of {role}")
 
     def descriptors(self) -> list[int]:
         return [self._kept_fd] if self._kept_fd >= 0 else []
@@ -229,3 +245,19 @@ def test_child_that_ends_with_its_group_is_not_replaced(
 
     assert supervise(signals, FakeHost(end_group), note_and_serve) == Finish(0)
     assert "starting another" not in caplog.text
+
+
+def test_life_of_children_is_told(signals: SignalQueue) -> None:
+    host = FakeHost(own_signal(signal.SIGTERM))
+    supervise(signals, host, serve)
+    assert host.life == ["forking worker 1", "started worker 1", "ended worker"]
+
+
+def test_wish_for_more_children_is_told(signals: SignalQueue) -> None:
+    def ask() -> None:
+        os.kill(os.getpid(), signal.SIGTTIN)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    host = FakeHost(ask)
+    supervise(signals, host, serve)
+    assert "2 of worker" in host.life

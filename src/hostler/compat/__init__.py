@@ -1,0 +1,1 @@
+"""Doors for people who come from other servers: their command lines and files, served by Hostler."""

@@ -1,0 +1,1 @@
+"""Gunicorn's settings, files, command line and server hooks, served by Hostler."""

@@ -1,0 +1,1 @@
+"""What `hostler generate` derives from a configuration."""
