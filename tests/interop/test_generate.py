@@ -448,6 +448,9 @@ def test_procfile_is_run_by_honcho_on_its_port(project: Project) -> None:
     with start_group([*honcho, "start", "web"], f"127.0.0.1:{port}", cwd=directory, env=env) as server:
         server.wait_ready()
         assert json.loads(server.get("/").text)["greeting"] == "hay and oats"
+        # It gives each program a session of its own, which the end of ours does not reach.
+        server.stop()
+        assert "web.1 stopped" in server.stdout.wait_end()
 
 
 # Containers
