@@ -23,7 +23,7 @@ class AsgiEngine:
         listeners: Sequence[Listener],
         mounts: Sequence[Mount],
         hooks: AsgiHooks,
-        loop: asyncio.AbstractEventLoop,
+        event_loop: asyncio.AbstractEventLoop,
         state: dict[str, Any] | None,
     ) -> AsgiEngine: ...
     def fileno(self) -> int: ...
