@@ -1,7 +1,9 @@
 //! Requests whole, in every split, and spoiled.
 
 use super::*;
-use crate::codec::gateway::tests::{Dice, Outcome, Room, scgi_netstring};
+use crate::codec::gateway::tests::{
+    Dice, Outcome, Room, parse_everyhow, parse_pieces, receive_with, scgi_netstring,
+};
 
 const GOOD: &[(&str, &str)] = &[
     ("CONTENT_LENGTH", "4"),
@@ -22,54 +24,13 @@ fn parse(received: &[u8], limits: &Limits, room: &mut Room) -> (Outcome, usize) 
     }
 }
 
-/// Gives more and more bytes, until there is an outcome.
-fn parse_pieces<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
-) -> (Outcome, usize) {
-    let mut room = Room::default();
-    let mut received = Vec::new();
-    let mut outcome = (Outcome::Partial, 0);
-    for piece in pieces {
-        received.extend_from_slice(piece);
-        outcome = parse(&received, limits, &mut room);
-        if outcome.0 != Outcome::Partial {
-            break;
-        }
-    }
-    outcome
-}
-
-fn parse_everyhow(bytes: &[u8]) -> (Outcome, usize) {
-    let limits = Limits::default();
-    let whole = parse_pieces([bytes], &limits);
-    assert_eq!(parse_pieces(bytes.chunks(1), &limits), whole);
-    for place in 0..bytes.len() {
-        let (left, right) = bytes.split_at(place);
-        assert_eq!(
-            parse_pieces([left, right], &limits),
-            whole,
-            "cut at {place}"
-        );
-    }
-    if whole.0 != Outcome::Partial {
-        let trailing = [bytes, b"trailing"].concat();
-        assert_eq!(parse_pieces([&trailing[..]], &limits), whole);
-    }
-    whole
-}
-
 /// The description of a request that is expected to be good; its body is all that follows the netstring.
 pub(in crate::codec) fn receive(bytes: &[u8]) -> String {
-    let (outcome, len) = parse_everyhow(bytes);
-    assert!(matches!(outcome, Outcome::Request(_)), "{outcome:?}");
-    let mut room = Room::default();
-    parse(bytes, &Limits::default(), &mut room);
-    room.describe(&bytes[len..])
+    receive_with(parse, bytes)
 }
 
 fn refusal_of(bytes: &[u8]) -> Option<Refusal> {
-    match parse_everyhow(bytes).0 {
+    match parse_everyhow(parse, bytes).0 {
         Outcome::Refused(refusal) => Some(refusal),
         _ => None,
     }
@@ -78,7 +39,7 @@ fn refusal_of(bytes: &[u8]) -> Option<Refusal> {
 #[test]
 fn a_good_request_is_accepted() {
     let bytes = scgi_netstring(GOOD);
-    let (outcome, len) = parse_everyhow(&[&bytes[..], b"body"].concat());
+    let (outcome, len) = parse_everyhow(parse, &[&bytes[..], b"body"].concat());
     assert!(matches!(outcome, Outcome::Request(_)));
     assert_eq!(len, bytes.len());
 }
@@ -141,10 +102,10 @@ fn any_split_of_any_input_gives_the_same_outcome() {
         let mut bytes = scgi_netstring(&variables);
         dice.spoil(&mut bytes);
         let limits = Limits::default();
-        let whole = parse_pieces([&bytes[..]], &limits);
+        let whole = parse_pieces(parse, [&bytes[..]], &limits);
         accepted += usize::from(matches!(whole.0, Outcome::Request(_)));
         let pieces = dice.cut(&bytes);
-        assert_eq!(parse_pieces(pieces, &limits), whole, "{bytes:x?}");
+        assert_eq!(parse_pieces(parse, pieces, &limits), whole, "{bytes:x?}");
     }
     assert!(accepted > 500, "{accepted}");
 }

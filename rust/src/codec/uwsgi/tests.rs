@@ -1,7 +1,9 @@
 //! Packets whole, in every split, and spoiled.
 
 use super::*;
-use crate::codec::gateway::tests::{Dice, Outcome, Room, uwsgi_packet};
+use crate::codec::gateway::tests::{
+    Dice, Outcome, Room, parse_everyhow, parse_pieces, receive_with, uwsgi_packet,
+};
 
 const GOOD: &[(&str, &str)] = &[
     ("REQUEST_METHOD", "POST"),
@@ -26,54 +28,13 @@ fn parse(received: &[u8], limits: &Limits, room: &mut Room) -> (Outcome, usize) 
     }
 }
 
-/// Gives more and more bytes, until there is an outcome.
-fn parse_pieces<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
-) -> (Outcome, usize) {
-    let mut room = Room::default();
-    let mut received = Vec::new();
-    let mut outcome = (Outcome::Partial, 0);
-    for piece in pieces {
-        received.extend_from_slice(piece);
-        outcome = parse(&received, limits, &mut room);
-        if outcome.0 != Outcome::Partial {
-            break;
-        }
-    }
-    outcome
-}
-
-fn parse_everyhow(bytes: &[u8]) -> (Outcome, usize) {
-    let limits = Limits::default();
-    let whole = parse_pieces([bytes], &limits);
-    assert_eq!(parse_pieces(bytes.chunks(1), &limits), whole);
-    for place in 0..bytes.len() {
-        let (left, right) = bytes.split_at(place);
-        assert_eq!(
-            parse_pieces([left, right], &limits),
-            whole,
-            "cut at {place}"
-        );
-    }
-    if whole.0 != Outcome::Partial {
-        let trailing = [bytes, b"trailing"].concat();
-        assert_eq!(parse_pieces([&trailing[..]], &limits), whole);
-    }
-    whole
-}
-
 /// The description of a request that is expected to be good; its body is all that follows the packet.
 pub(in crate::codec) fn receive(bytes: &[u8]) -> String {
-    let (outcome, len) = parse_everyhow(bytes);
-    assert!(matches!(outcome, Outcome::Request(_)), "{outcome:?}");
-    let mut room = Room::default();
-    parse(bytes, &Limits::default(), &mut room);
-    room.describe(&bytes[len..])
+    receive_with(parse, bytes)
 }
 
 pub(in crate::codec) fn refuse(bytes: &[u8]) -> Refusal {
-    match parse_everyhow(bytes).0 {
+    match parse_everyhow(parse, bytes).0 {
         Outcome::Refused(refusal) => refusal,
         other => panic!("{other:?}"),
     }
@@ -82,7 +43,7 @@ pub(in crate::codec) fn refuse(bytes: &[u8]) -> Refusal {
 #[test]
 fn modifiers_decide_what_a_packet_is() {
     for modifier in 0..=u8::MAX {
-        let (outcome, len) = parse_everyhow(&uwsgi_packet(modifier, GOOD));
+        let (outcome, len) = parse_everyhow(parse, &uwsgi_packet(modifier, GOOD));
         match modifier {
             0 => {
                 let Outcome::Request(text) = outcome else {
@@ -113,8 +74,8 @@ fn modifiers_decide_what_a_packet_is() {
 
 #[test]
 fn pings_are_answered() {
-    assert_eq!(parse_everyhow(&[100, 0, 0, 0]), (Outcome::Ping, 4));
-    assert_eq!(parse_everyhow(&[100, 0, 0]), (Outcome::Partial, 0));
+    assert_eq!(parse_everyhow(parse, &[100, 0, 0, 0]), (Outcome::Ping, 4));
+    assert_eq!(parse_everyhow(parse, &[100, 0, 0]), (Outcome::Partial, 0));
     let mut out = Vec::new();
     write_pong(&mut out);
     assert_eq!(out, [100, 0, 0, 1]);
@@ -134,14 +95,14 @@ fn malformed_packets_are_refused() {
         (b"\x16\x03\x01", TLS),
     ] {
         assert_eq!(
-            parse_everyhow(bytes).0,
+            parse_everyhow(parse, bytes).0,
             Outcome::Refused(refusal),
             "{bytes:x?}"
         );
     }
     // An empty block has no method.
     assert!(matches!(
-        parse_everyhow(&[0, 0, 0, 0]).0,
+        parse_everyhow(parse, &[0, 0, 0, 0]).0,
         Outcome::Refused(_)
     ));
 }
@@ -157,11 +118,11 @@ fn a_block_over_the_limit_is_refused_before_it_is_there() {
         (201, Outcome::Refused(BLOCK_TOO_LARGE)),
     ] {
         let bytes = [0, size, 0, 0];
-        assert_eq!(parse_pieces([&bytes[..]], &limits).0, outcome);
-        assert_eq!(parse_pieces(bytes.chunks(1), &limits).0, outcome);
+        assert_eq!(parse_pieces(parse, [&bytes[..]], &limits).0, outcome);
+        assert_eq!(parse_pieces(parse, bytes.chunks(1), &limits).0, outcome);
     }
     // The largest block there is.
-    assert_eq!(parse_everyhow(&[0, 255, 255, 0]).0, Outcome::Partial);
+    assert_eq!(parse_everyhow(parse, &[0, 255, 255, 0]).0, Outcome::Partial);
 }
 
 #[test]
@@ -174,10 +135,10 @@ fn any_split_of_any_input_gives_the_same_outcome() {
         let mut bytes = uwsgi_packet(modifier, &variables);
         dice.spoil(&mut bytes);
         let limits = Limits::default();
-        let whole = parse_pieces([&bytes[..]], &limits);
+        let whole = parse_pieces(parse, [&bytes[..]], &limits);
         accepted += usize::from(matches!(whole.0, Outcome::Request(_)));
         let pieces = dice.cut(&bytes);
-        assert_eq!(parse_pieces(pieces, &limits), whole, "{bytes:x?}");
+        assert_eq!(parse_pieces(parse, pieces, &limits), whole, "{bytes:x?}");
     }
     assert!(accepted > 500, "{accepted}");
 }

@@ -286,3 +286,54 @@ pub(in crate::codec) enum Outcome {
     Ping,
     Refused(Refusal),
 }
+
+/// A protocol's parser: what the bytes received so far come to, and how many of them that takes.
+pub(in crate::codec) type Parse = fn(&[u8], &Limits, &mut Room) -> (Outcome, usize);
+
+/// Gives more and more bytes, until there is an outcome.
+pub(in crate::codec) fn parse_pieces<'a>(
+    parse: Parse,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &Limits,
+) -> (Outcome, usize) {
+    let mut room = Room::default();
+    let mut received = Vec::new();
+    let mut outcome = (Outcome::Partial, 0);
+    for piece in pieces {
+        received.extend_from_slice(piece);
+        outcome = parse(&received, limits, &mut room);
+        if outcome.0 != Outcome::Partial {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Gives the bytes whole, one by one, in every two parts, and with more behind them; all must come to the same.
+pub(in crate::codec) fn parse_everyhow(parse: Parse, bytes: &[u8]) -> (Outcome, usize) {
+    let limits = Limits::default();
+    let whole = parse_pieces(parse, [bytes], &limits);
+    assert_eq!(parse_pieces(parse, bytes.chunks(1), &limits), whole);
+    for place in 0..bytes.len() {
+        let (left, right) = bytes.split_at(place);
+        assert_eq!(
+            parse_pieces(parse, [left, right], &limits),
+            whole,
+            "cut at {place}"
+        );
+    }
+    if whole.0 != Outcome::Partial {
+        let trailing = [bytes, b"trailing"].concat();
+        assert_eq!(parse_pieces(parse, [&trailing[..]], &limits), whole);
+    }
+    whole
+}
+
+/// The description of a request that is expected to be good; its body is all that follows its head.
+pub(in crate::codec) fn receive_with(parse: Parse, bytes: &[u8]) -> String {
+    let (outcome, len) = parse_everyhow(parse, bytes);
+    assert!(matches!(outcome, Outcome::Request(_)), "{outcome:?}");
+    let mut room = Room::default();
+    parse(bytes, &Limits::default(), &mut room);
+    room.describe(&bytes[len..])
+}
