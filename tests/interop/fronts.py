@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e.harness import free_port
+from tests.interop.nginx import PREAMBLE
 
 USER, PASSWORD = "groom", "correct horse"
 # The form that nginx and Apache both read.
@@ -149,20 +150,9 @@ NGINX_SITE = """
         }
     }
 """
-NGINX = """
-{user}
-worker_processes 1;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log notice;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
+NGINX = (
+    PREAMBLE
+    + """\
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
     server {{
@@ -172,6 +162,7 @@ http {{
     %s
 }}
 """
+)
 
 
 def nginx_sites(backend: Backend) -> tuple[list[Site], str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.e2e.harness import PATIENCE, free_port, wait_until
 
-# The location / is as every guide has it. /live/ passes bodies on as they come, both ways.
-CONFIGURATION = """
+# How each configuration begins: in the foreground, with all files in the directory of the test.
+PREAMBLE = """
 {user}
 worker_processes 1;
 daemon off;
@@ -27,6 +27,11 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
+"""
+# The location / is as every guide has it. /live/ passes bodies on as they come, both ways.
+CONFIGURATION = (
+    PREAMBLE
+    + """\
     client_max_body_size 100m;
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
@@ -76,6 +81,7 @@ http {{
     }}
 }}
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
