@@ -35,15 +35,18 @@ from hostler.supervisor.model import (
     ChildState,
     Command,
     Commanded,
+    Concluded,
     Event,
     Finish,
     Log,
     Order,
+    Outcome,
     Phase,
     Prepare,
     Prepared,
     Refused,
     ReopenLogs,
+    Resized,
     Role,
     Spawn,
     StopListening,
@@ -130,14 +133,15 @@ class Core:
             ChildAskedRecycling: self._note_recycling,
             ChildExited: self._note_exited,
             Commanded: self._note_command,
+            Resized: self._note_resized,
         }
         self._commands: dict[Command, Callable[[], None]] = {
             Command.DRAIN: self._begin_stop,
             Command.INTERRUPT: self._interrupt,
             Command.STOP: self._stop_now,
             Command.RELOAD: self._want_reload,
-            Command.MORE: lambda: self._scale(1),
-            Command.FEWER: lambda: self._scale(-1),
+            Command.MORE: lambda: self._scale(lambda count: count + 1),
+            Command.FEWER: lambda: self._scale(lambda count: count - 1),
             Command.REOPEN_LOGS: self._reopen_logs,
         }
 
@@ -176,6 +180,7 @@ class Core:
         if self.phase is Phase.RELOADING:
             self._say("error", f"reload refused, the old configuration stays: {event.message}")
             self.phase = Phase.RUNNING  # RELOADING -> RUNNING
+            self._conclude(Outcome.REFUSED, event.message)
 
     def _note_ready(self, event: ChildReady) -> None:
         child = self.children.get(event.child)
@@ -214,6 +219,9 @@ class Core:
     def _note_command(self, event: Commanded) -> None:
         self._commands[event.command]()
 
+    def _note_resized(self, event: Resized) -> None:
+        self._scale(lambda _: event.count)
+
     # Failing to come up.
 
     def _fail(self, child: Child, message: str, details: str, status: int) -> None:
@@ -235,6 +243,10 @@ class Core:
         self.phase = Phase.RUNNING  # RELOADING -> RUNNING
         self._say("error", f"reload abandoned, the old workers stay: {message}", details)
         self._actions.append(Abandon(generation))
+        self._conclude(Outcome.ABANDONED, message, details)
+
+    def _conclude(self, outcome: Outcome, message: str = "", details: str = "") -> None:
+        self._actions.append(Concluded(outcome, message, details))
 
     def _back_off(self, child: Child) -> None:
         key = (child.generation, child.role.name, child.slot)
@@ -251,12 +263,19 @@ class Core:
     def _begin_stop(self) -> None:
         if self.phase is Phase.STOPPING:
             return
-        self.phase = Phase.STOPPING
-        self._is_reload_wanted = False
+        self._enter_stop()
         if self._finish.status == 0:
             self._say("info", "stopping: requests in progress are finished")
         self._actions.append(StopListening())
         self._retire(lambda _: True)
+
+    def _enter_stop(self) -> None:
+        """No reload goes on from here, nor begins."""
+        is_reload_due = self._is_reload_wanted or self.phase is Phase.RELOADING
+        self._is_reload_wanted = False
+        self.phase = Phase.STOPPING
+        if is_reload_due:
+            self._conclude(Outcome.STOPPED, "the server is stopping")
 
     def _interrupt(self) -> None:
         """The first interrupt drains; one more while we drain is somebody who does not want to wait."""
@@ -267,7 +286,7 @@ class Core:
 
     def _stop_now(self) -> None:
         if self.phase is not Phase.STOPPING:
-            self.phase = Phase.STOPPING
+            self._enter_stop()
             self._actions.append(StopListening())
         self._say("info", "stopping now")
         for child in self.children.values():
@@ -280,20 +299,19 @@ class Core:
         if self.phase is not Phase.STOPPING:
             self._is_reload_wanted = True
 
-    def _scale(self, difference: int) -> None:
+    def _scale(self, change: Callable[[int], int]) -> None:
         if self.phase is Phase.STOPPING:
             return
         for plan in self._plans():
-            plan.roles = tuple(self._scaled(role, difference) for role in plan.roles)
+            plan.roles = tuple(self._scaled(role, change) for role in plan.roles)
         wanted = ", ".join(f"{role.count} {role.name}s" for role in self.current.roles if role.is_scalable)
         self._say("info", f"now wanted: {wanted}")
 
-    def _scaled(self, role: Role, difference: int) -> Role:
-        count = max(1, role.count + difference)
+    def _scaled(self, role: Role, change: Callable[[int], int]) -> Role:
+        count = max(1, change(role.count))
         if not role.is_scalable or count == role.count:
             return role
-        if count < role.count:
-            self._actions.append(Vacate(role.name, role.count))
+        self._actions += [Vacate(role.name, slot) for slot in range(role.count, count, -1)]
         return replace(role, count=count)
 
     def _reopen_logs(self) -> None:
@@ -345,6 +363,7 @@ class Core:
         self._retire(self._is_surplus)
         self._say("info", "reloaded")
         self._actions.append(Adopt(candidate.generation))
+        self._conclude(Outcome.RELOADED)
 
     def _is_complete(self, plan: Plan) -> bool:
         ready = {

@@ -85,6 +85,15 @@ class Command(Enum):
     REOPEN_LOGS = "reopen logs"
 
 
+class Outcome(Enum):
+    """What came of a reload."""
+
+    RELOADED = "reloaded"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+    STOPPED = "stopped"
+
+
 class Order(Enum):
     """What the supervisor tells a child; the shell turns it into a signal."""
 
@@ -156,7 +165,14 @@ class Commanded:
     command: Command
 
 
-Event = Ticked | Prepared | Refused | ChildReady | ChildFailed | ChildAskedRecycling | ChildExited | Commanded
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """An operator wants so many children of every role that can be scaled."""
+
+    count: int
+
+
+Event = Ticked | Prepared | Refused | ChildReady | ChildFailed | ChildAskedRecycling | ChildExited | Commanded | Resized
 
 # What is to be done.
 
@@ -234,6 +250,21 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Concluded:
+    """A reload that was asked for has ended: for those who wait to hear of it.
+
+    Attributes:
+        outcome: how.
+        message: why nothing has changed; "" when something has.
+        details: the application's traceback, if there is one.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """End the supervisor.
 
@@ -248,4 +279,6 @@ class Finish:
     details: str = ""
 
 
-Action = Spawn | Tell | Prepare | Announce | Adopt | Abandon | Vacate | StopListening | ReopenLogs | Log | Finish
+Action = (
+    Spawn | Tell | Prepare | Announce | Adopt | Abandon | Vacate | StopListening | ReopenLogs | Log | Concluded | Finish
+)

@@ -1,7 +1,8 @@
-"""The shell around the core: carries out its actions and tells it what happened, in one loop of three calls.
+"""The shell around the core: carries out its actions and tells it what happened, in one loop of four calls.
 
-Theory: `reap` takes in what the operating system has to say (signals, messages of children, ends of children),
-`reconcile` lets the core look at its deadlines, `wait` sleeps until a descriptor is readable or a deadline has come.
+Theory: `wait` sleeps until a descriptor is ready or a deadline has come, `reap` takes in what the operating system has
+to say (signals, messages of children, ends of children), `reconcile` lets the core look at its deadlines, and `attend`
+gives those a turn who take part in the loop beside the children, such as the control socket.
 Signals come first, because a terminal interrupts children as well as us, and their ends must not look like crashes.
 
 A child's pid is known when we fork it; a child that a fork server forks says its own in its first message. Its end is
@@ -34,6 +35,7 @@ from hostler.supervisor.model import (
     ChildReady,
     Command,
     Commanded,
+    Concluded,
     Event,
     Finish,
     Log,
@@ -43,6 +45,7 @@ from hostler.supervisor.model import (
     Prepared,
     Refused,
     ReopenLogs,
+    Resized,
     Role,
     Spawn,
     StopListening,
@@ -153,6 +156,34 @@ class Host(Protocol):
         """Tell the watchdog that the loop turns."""
 
 
+class Attendant(Protocol):
+    """Somebody who takes part in the loop: serves descriptors of its own, and may ask the supervisor for things.
+
+    Nothing that it does may block: while it has its turn, no child is looked after.
+    """
+
+    def attach(self, supervisor: Supervisor) -> None:
+        """Meet the supervisor, before the first child is started."""
+
+    def watched(self) -> Iterable[tuple[int, int]]:
+        """Return what to wait for: descriptors and their events, those of `select.poll`."""
+
+    def descriptors(self) -> Iterable[int]:
+        """Return all its descriptors, none of which a child shall keep."""
+
+    def deadline(self) -> float | None:
+        """Return the point in time at which it wants a turn in any case, or None."""
+
+    def turn(self, ready: Mapping[int, int]) -> None:
+        """Do what there is to do, in bounded time. `ready` has the events that came, by descriptor, others' too."""
+
+    def reload_began(self) -> None:
+        """A reload begins, which reads the configuration now."""
+
+    def concluded(self, conclusion: Concluded) -> None:
+        """A reload has ended, or will never begin."""
+
+
 class Clock(Protocol):
     """A monotonic clock."""
 
@@ -201,6 +232,7 @@ class Supervisor:
         self._lifeline_read, self._lifeline_write = open_pipe()
         self._log = logging.getLogger("hostler")
         self._next_ping = clock.now()
+        self._attendants: list[Attendant] = []
         self._acts: dict[type, Callable[..., None]] = {
             Spawn: self._spawn,
             Tell: self._tell,
@@ -212,6 +244,7 @@ class Supervisor:
             StopListening: lambda _: self._host.stop_listening(),
             ReopenLogs: lambda _: self._host.reopen_logs(),
             Log: self._say,
+            Concluded: self._conclude,
             Finish: self._end,
         }
 
@@ -219,17 +252,30 @@ class Supervisor:
         """Start the children and keep them, until an operator or a failed start ends it all."""
         self._feed(Ticked())
         while self._finish is None:
-            self._wait()
+            ready = self._wait()
             self._reap()
             self._reconcile()
+            self._attend(ready)
         close_descriptors((self._lifeline_read, self._lifeline_write))
         return self._finish
 
-    def request_reload(self) -> None:
-        """Ask for a reload, as SIGHUP does. Main thread only."""
-        self._feed(Commanded(Command.RELOAD))
+    def command(self, command: Command) -> None:
+        """Take a command, as its signal would bring it. Main thread only."""
+        self._feed(Commanded(command))
+        if command in (Command.MORE, Command.FEWER):
+            self._tell_scale()
 
-    # The three calls of the loop.
+    def resize(self, count: int) -> None:
+        """Have so many workers from now on. Main thread only."""
+        self._feed(Resized(count))
+        self._tell_scale()
+
+    def attend(self, attendant: Attendant) -> None:
+        """Let somebody take part in the loop; before `run`."""
+        self._attendants.append(attendant)
+        attendant.attach(self)
+
+    # The calls of the loop.
 
     def _reap(self) -> None:
         numbers, ends = self._collect()
@@ -237,18 +283,16 @@ class Supervisor:
             if number == signal.SIGUSR2:
                 self._log.warning("SIGUSR2 is not used yet; nothing is done")
             elif number in COMMANDS:
-                self._feed(Commanded(COMMANDS[number]))
-                self._tell_scale(COMMANDS[number])
+                self.command(COMMANDS[number])
         for record in list(self._records.values()):
             self._read(record)
         for pid, end in ends:
             self._note_end(pid, end)
 
-    def _tell_scale(self, command: Command) -> None:
-        if command in (Command.MORE, Command.FEWER):
-            for role in self._core.current.roles:
-                if role.is_scalable:
-                    self._host.scaled(role.name, role.count)
+    def _tell_scale(self) -> None:
+        for role in self._core.current.roles:
+            if role.is_scalable:
+                self._host.scaled(role.name, role.count)
 
     def _collect(self) -> tuple[list[int], list[tuple[int, Exit]]]:
         """Return the signals that arrived and the children that ended.
@@ -271,18 +315,25 @@ class Supervisor:
             self._next_ping = self._clock.now() + interval
             self._host.ping()
 
-    def _wait(self) -> None:
+    def _attend(self, ready: Mapping[int, int]) -> None:
+        for attendant in self._attendants:
+            attendant.turn(ready)
+
+    def _wait(self) -> dict[int, int]:
         poller = select.poll()
         poller.register(self._signals.fd, select.POLLIN)
         for record in self._records.values():
             # A closed pipe is always readable; its child's end comes by signal.
             if not record.reader.is_closed:
                 poller.register(record.reader.fd, select.POLLIN)
-        poller.poll(self._patience())
+        for attendant in self._attendants:
+            for fd, events in attendant.watched():
+                poller.register(fd, events)
+        return dict(poller.poll(self._patience()))
 
     def _patience(self) -> float | None:
         """Return the milliseconds until the next deadline, or None. Rounded up, so that it has passed when we wake."""
-        points = [self._core.deadline()]
+        points = [self._core.deadline(), *(each.deadline() for each in self._attendants)]
         if self._host.ping_interval() is not None:
             points.append(self._next_ping)
         known = [point for point in points if point is not None]
@@ -404,6 +455,8 @@ class Supervisor:
     def _descriptors(self) -> list[int]:
         """Return everything that a child has no business with."""
         mine = [self._lifeline_write, *self._host.descriptors()]
+        for attendant in self._attendants:
+            mine += attendant.descriptors()
         for record in self._records.values():
             mine += [record.reader.fd, record.control_fd]
         return [fd for fd in mine if fd >= 0]
@@ -420,6 +473,8 @@ class Supervisor:
 
     def _prepare(self, action: Prepare) -> None:
         self._host.reloading()
+        for attendant in self._attendants:
+            attendant.reload_began()
         try:
             generation = self._host.prepare(action.generation)
         except HostlerError as error:
@@ -440,6 +495,10 @@ class Supervisor:
     def _say(self, action: Log) -> None:
         details = f"\n{action.details.rstrip()}" if action.details else ""
         self._log.log(_LEVELS[action.level.upper()], "%s%s", action.message, details)
+
+    def _conclude(self, action: Concluded) -> None:
+        for attendant in self._attendants:
+            attendant.concluded(action)
 
     def _end(self, action: Finish) -> None:
         self._finish = action

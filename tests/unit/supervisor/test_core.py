@@ -12,12 +12,15 @@ from hostler.supervisor.model import (
     Announce,
     ChildState,
     Command,
+    Concluded,
     Finish,
     Log,
     Order,
+    Outcome,
     Phase,
     Prepare,
     ReopenLogs,
+    Resized,
     Spawn,
     StopListening,
     Tell,
@@ -469,3 +472,67 @@ class TestTransitions:
     def test_every_living_child_can_be_killed(self) -> None:
         alive = set(ChildState) - {ChildState.KILLED}
         assert {state for state, turn in TRANSITIONS if turn is Turn.KILL} == alive
+
+
+class TestConclusion:
+    """Who asked for a reload hears how it ended, once."""
+
+    def test_reload_that_replaces_is_concluded_after_it_is_adopted(self) -> None:
+        drive = Drive().booted()
+        drive.command(Command.RELOAD)
+        drive.prepared()
+        actions = drive.ready(*drive.numbers(ChildState.STARTING))
+        assert drive.asked(Concluded) == [Concluded(Outcome.RELOADED)]
+        assert [type(each) for each in actions if isinstance(each, Adopt | Concluded)] == [Adopt, Concluded]
+
+    def test_refused_configuration_is_concluded_with_its_reason(self) -> None:
+        drive = Drive().booted()
+        drive.command(Command.RELOAD)
+        drive.refused("hostler.toml: unknown option 'treads'")
+        assert drive.asked(Concluded) == [Concluded(Outcome.REFUSED, "hostler.toml: unknown option 'treads'")]
+
+    def test_application_that_does_not_load_is_concluded_with_its_traceback(self) -> None:
+        drive = Drive().booted()
+        drive.command(Command.RELOAD)
+        drive.prepared()
+        drive.fail(drive.numbers(ChildState.STARTING)[0], "no module named 'shop'", "Traceback")
+        assert drive.asked(Concluded) == [Concluded(Outcome.ABANDONED, "no module named 'shop'", "Traceback")]
+
+    @pytest.mark.parametrize("command", [Command.DRAIN, Command.STOP])
+    def test_stop_concludes_a_reload_that_is_under_way(self, command: Command) -> None:
+        drive = Drive().booted()
+        drive.command(Command.RELOAD)
+        drive.prepared()
+        drive.command(command)
+        drive.command(command)
+        assert [each.outcome for each in drive.asked(Concluded)] == [Outcome.STOPPED]
+
+    def test_stop_without_a_reload_concludes_nothing(self) -> None:
+        drive = Drive().booted()
+        drive.command(Command.DRAIN)
+        assert not drive.asked(Concluded)
+
+    def test_stop_while_booting_concludes_the_reload_that_was_to_come(self) -> None:
+        drive = Drive()
+        drive.command(Command.RELOAD)
+        drive.command(Command.DRAIN)
+        assert [each.outcome for each in drive.asked(Concluded)] == [Outcome.STOPPED]
+
+
+class TestResize:
+    def test_more_children_are_started_at_once(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.feed(Resized(4))
+        assert [slot for _, slot, _ in drive.spawned()] == [2, 3, 4]
+
+    def test_fewer_leave_from_the_last_and_their_slots_are_vacated(self) -> None:
+        drive = Drive(workers(4)).booted()
+        drive.feed(Resized(1))
+        assert [action.slot for action in drive.asked(Vacate)] == [4, 3, 2]
+        assert sorted(child.slot for child in drive.children(ChildState.DRAINING)) == [2, 3, 4]
+
+    @pytest.mark.parametrize("count", [0, -3])
+    def test_there_is_always_one(self, count: int) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.feed(Resized(count))
+        assert drive.core.current.roles[0].count == 1

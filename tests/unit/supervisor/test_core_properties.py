@@ -8,7 +8,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hostler.supervisor.model import ACTIVE, ChildState, Command, Log, Order, Phase, Prepare, Role, Tell
+from hostler.supervisor.model import (
+    ACTIVE,
+    ChildState,
+    Command,
+    Concluded,
+    Log,
+    Order,
+    Phase,
+    Prepare,
+    Resized,
+    Role,
+    Tell,
+)
 from tests.fakes.supervision import Drive, preloaded, workers
 
 COUNTS = st.integers(1, 4)
@@ -89,6 +101,10 @@ class SupervisorMachine(RuleBasedStateMachine):
     def operator_adjusts(self, command: Command) -> None:
         self.drive.command(command)
 
+    @rule(count=COUNTS)
+    def operator_resizes(self, count: int) -> None:
+        self.drive.feed(Resized(count))
+
     @rule(is_good=st.booleans(), count=COUNTS)
     def operator_reloads(self, is_good: bool, count: int) -> None:
         self.drive.command(Command.RELOAD)
@@ -129,6 +145,16 @@ class SupervisorMachine(RuleBasedStateMachine):
     def every_request_to_prepare_is_new(self) -> None:
         asked = self.drive.asked(Prepare)
         assert len({each.generation for each in asked}) == len(asked)
+
+    @invariant()
+    def every_reload_that_began_is_concluded_once(self) -> None:
+        begun, concluded = len(self.drive.asked(Prepare)), len(self.drive.asked(Concluded))
+        if self.drive.core.phase is Phase.RELOADING:
+            assert concluded == begun - 1
+        elif self.drive.core.phase is Phase.RUNNING:
+            assert concluded == begun
+        else:
+            assert begun <= concluded <= begun + 1
 
     @invariant()
     def nothing_runs_after_the_end(self) -> None:

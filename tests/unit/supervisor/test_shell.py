@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from hostler.contracts import ChildContext
 from hostler.errors import ConfigurationError
-from hostler.supervisor.model import Finish, Role
-from hostler.supervisor.shell import CAUGHT, Generation, Supervisor
+from hostler.supervisor.model import Command, Concluded, Finish, Role
+from hostler.supervisor.shell import CAUGHT, Attendant, Generation, Supervisor
 from hostler.system.channel import send_message
 from hostler.system.clock import SystemClock
 from hostler.system.process import SystemProcesses
@@ -97,7 +97,14 @@ def fixture_signals() -> Iterator[SignalQueue]:
     queue.close()
 
 
-def supervise(signals: SignalQueue, host: FakeHost, main: ChildFunction, *, boot_timeout: float = 20) -> Finish:
+def supervise(
+    signals: SignalQueue,
+    host: FakeHost,
+    main: ChildFunction,
+    *,
+    boot_timeout: float = 20,
+    attendant: Attendant | None = None,
+) -> Finish:
     roles = (Role("worker", 1, is_scalable=True, boot_timeout=boot_timeout, graceful_timeout=5),)
     generation = Generation(1, roles, {"worker": main}, frozenset(), lambda role, slot: ())
     supervisor = Supervisor(
@@ -109,7 +116,58 @@ def supervise(signals: SignalQueue, host: FakeHost, main: ChildFunction, *, boot
         signals=signals,
         random_fraction=lambda: 0.5,
     )
+    if attendant is not None:
+        supervisor.attend(attendant)
     return supervisor.run()
+
+
+class FakeAttendant:
+    """Watches the end of a pipe; what is written there are commands for the supervisor."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self.heard: list[str] = []
+        self.wanted_at: float | None = None
+
+    def attach(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+
+    def watched(self) -> list[tuple[int, int]]:
+        return [(self.reader, select.POLLIN)]
+
+    def descriptors(self) -> list[int]:
+        return [self.reader, self.writer]
+
+    def deadline(self) -> float | None:
+        return self.wanted_at
+
+    def turn(self, ready: Mapping[int, int]) -> None:
+        if self.wanted_at is not None and SystemClock().now() >= self.wanted_at:
+            self.wanted_at = None
+            self.supervisor.command(Command.DRAIN)
+        if ready.get(self.reader, 0) & select.POLLIN:
+            word = os.read(self.reader, 100).decode()
+            if word.isdigit():
+                self.supervisor.resize(int(word))
+                word = "drain"
+            self.supervisor.command(Command(word))
+
+    def reload_began(self) -> None:
+        self.heard.append("began")
+
+    def concluded(self, conclusion: Concluded) -> None:
+        self.heard.append(f"{conclusion.outcome.value}: {conclusion.message}")
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+@pytest.fixture(name="attendant")
+def fixture_attendant() -> Iterator[FakeAttendant]:
+    made = FakeAttendant()
+    yield made
+    made.close()
 
 
 def serve(context: ChildContext) -> int:
@@ -261,3 +319,40 @@ def test_wish_for_more_children_is_told(signals: SignalQueue) -> None:
     host = FakeHost(ask)
     supervise(signals, host, serve)
     assert "2 of worker" in host.life
+
+
+def test_attendant_has_its_turn_when_its_descriptor_is_ready(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    host = FakeHost(lambda: attendant_says(attendant, "drain"))
+    assert supervise(signals, host, serve, attendant=attendant) == Finish(0)
+
+
+def test_attendant_can_ask_for_a_number_of_children(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    host = FakeHost(lambda: attendant_says(attendant, "3"))
+    assert supervise(signals, host, serve, attendant=attendant) == Finish(0)
+    assert "3 of worker" in host.life
+
+
+def test_attendant_has_its_turn_at_its_deadline(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    def wish() -> None:
+        attendant.wanted_at = SystemClock().now() + 0.05
+
+    assert supervise(signals, FakeHost(wish), serve, attendant=attendant) == Finish(0)
+
+
+def test_attendant_hears_how_a_reload_ended(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    host = FakeHost(lambda: attendant_says(attendant, "reload"))
+    assert supervise(signals, host, serve, attendant=attendant) == Finish(0)
+    assert attendant.heard == ["began", "refused: hostler.toml: there is no option 'treads'"]
+
+
+def test_child_keeps_no_descriptor_of_an_attendant(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    def look(context: ChildContext) -> int:
+        open_ones = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+        return 1 if {attendant.reader, attendant.writer} & open_ones else serve(context)
+
+    host = FakeHost(own_signal(signal.SIGTERM))
+    assert supervise(signals, host, look, attendant=attendant) == Finish(0)
+
+
+def attendant_says(attendant: FakeAttendant, word: str) -> None:
+    os.write(attendant.writer, word.encode())
