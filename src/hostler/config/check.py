@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hostler.config.kind import format_size, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
 from hostler.errors import ConfigurationError
 from hostler.system.address import parse_addresses
+from hostler.system.capability import parse_capabilities
+from hostler.system.cgroup import check_control
+from hostler.system.limits import parse_limit
+from hostler.system.scheduling import choose_cores
 
 Check = Callable[[str], None]
 
@@ -89,6 +94,7 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
                 check(value)
             except ValueError as error:
                 yield path, f"is {quote(value)}: {error}"
+    yield from _check_process(config)
     try:
         parse_addresses(config.server.bind)
     except ConfigurationError as error:
@@ -104,6 +110,24 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
     if not all(" " <= char <= "~" for char in config.server.header):
         yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
+
+
+def _check_process(config: Config) -> Iterator[tuple[str, str]]:
+    process = config.process
+    checks: tuple[tuple[str, str, Callable[[], object]], ...] = (
+        ("process.capabilities", ", ".join(process.capabilities), lambda: parse_capabilities(process.capabilities)),
+        ("process.cpus", process.cpus, lambda: choose_cores(process.cpus, 1, frozenset({0}))),
+        *(
+            ("process.limits", f"{name} = {text}", partial(parse_limit, name, text))
+            for name, text in process.limits.items()
+        ),
+        *(("process.cgroup", name, partial(check_control, name)) for name in process.cgroup),
+    )
+    for path, shown, check in checks:
+        try:
+            check()
+        except ValueError as error:
+            yield path, f"is {quote(shown)}: {error}"
 
 
 def _find_mount_fault(prefix: str) -> str:
@@ -140,6 +164,9 @@ def _check_pairs(config: Config) -> Iterator[tuple[str, str]]:
 def _check_rights(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:
     if surroundings.is_root:
         return
+    if config.process.chroot is not None:
+        text = f"is {quote(config.process.chroot)}, but only root can change it; start hostler as root, or leave it out"
+        yield "process.chroot", text
     for path, value in (("server.user", config.server.user), ("server.group", config.server.group)):
         if value is not None and value not in surroundings.identities:
             yield path, f"is {quote(value)}, but only root can change it; start hostler as root, or leave it out"

@@ -217,6 +217,67 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """What the operating system lets worker processes do, beside `server.user` and `server.group`."""
+
+    groups: tuple[str, ...] = option(
+        (),
+        TextList(word="GROUP"),
+        doc="The supplementary groups of workers, by name or number, in place of those of `server.user`; needs a "
+        "start as root.",
+    )
+    capabilities: tuple[str, ...] = option(
+        (),
+        TextList(word="NAME"),
+        doc='The capabilities that workers keep, such as `net_bind_service`, and no others; `["none"]` takes away all '
+        "that are left to a process of root. Without it, what a change of user leaves: none.",
+    )
+    # Off, as it keeps applications from sudo, sendmail and ping.
+    no_new_privileges: bool = option(
+        False,
+        Boolean(),
+        doc="Make setuid programs that an application starts run without the rights of their owner.",
+    )
+    limits: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc='Resource limits of each worker (setrlimit(2)) in the limit\'s own unit, such as `{ core = "0", '
+        'nofile = "4096:65536" }`: one number for both limits, or the soft and the hard one; `unlimited` for none.',
+    )
+    nice: int = option(
+        0,
+        Integer(minimum=-20, maximum=19),
+        doc="How much nicer than the supervisor workers are to other processes; below 0 needs root.",
+        unit="steps",
+    )
+    cpus: str = option(
+        "",
+        Text(word="CORES"),
+        doc="The processor cores that workers run on, such as `0-3,8`; `each` gives every worker one of its own, in "
+        "turn; empty for all.",
+    )
+    oom_score: int = option(
+        0,
+        Integer(minimum=-1000, maximum=1000),
+        doc="How willingly the kernel ends workers when memory runs out, from -1000 (never) to 1000 (first); 0 leaves "
+        "it as it is.",
+        unit="points",
+    )
+    cgroup: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc='Limits of all workers together (cgroup v2), such as `{ "memory.max" = "2G", "pids.max" = "500" }`; '
+        "needs root, or a systemd service with `Delegate=yes`.",
+    )
+    chroot: Path | None = option(  # noqa: RUF009 - declares a field
+        None,
+        Location(optional=True),
+        doc="The root directory of workers; the interpreter, its packages and the application must be in there, at "
+        "the same paths. Needs a start as root.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """How requests are received and answered."""
 
@@ -475,6 +536,7 @@ class Config:
     app: App = field(default_factory=App)
     server: Server = field(default_factory=Server)
     workers: Workers = field(default_factory=Workers)
+    process: Process = field(default_factory=Process)
     http: Http = field(default_factory=Http)
     limits: Limits = field(default_factory=Limits)
     websocket: Websocket = field(default_factory=Websocket)
@@ -488,6 +550,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "app": App,
         "server": Server,
         "workers": Workers,
+        "process": Process,
         "http": Http,
         "limits": Limits,
         "websocket": Websocket,

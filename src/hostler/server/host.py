@@ -19,6 +19,8 @@ from hostler.server.options import Companion, Options
 from hostler.supervisor.model import Role
 from hostler.supervisor.shell import Generation
 from hostler.system.address import Address
+from hostler.system.capability import parse_capabilities
+from hostler.system.cgroup import WorkerGroup, find_own_group, make_worker_group
 from hostler.system.channel import send_message
 from hostler.system.cpu import usable_cores
 from hostler.system.process import become_subreaper, own_pid, tie_to_parent, write_standard_error
@@ -73,6 +75,7 @@ class ServerHost:
         self._releases: dict[int, Release] = {}
         self._current = 0
         self._serves = ""
+        self._worker_group: WorkerGroup | None = None
         self._count: int | None = None
         self._log = logging.getLogger("hostler")
         self.pid_file_fd = -1
@@ -103,7 +106,14 @@ class ServerHost:
 
     def _build_release(self, config: Config, hooks: ServerHooks) -> Release:
         target = config.app.target or self._discover(config)
-        identity = resolve_identity(config.server.user, config.server.group)
+        identity = resolve_identity(
+            config.server.user,
+            config.server.group,
+            config.process.groups,
+            parse_capabilities(config.process.capabilities),
+        )
+        if config.process.cgroup:
+            self._worker_group = make_worker_group(config.process.cgroup, find_own_group())
         if config.app.preload and not become_subreaper():
             raise ConfigurationError("app.preload needs Linux; leave it out")
         assignment = Assignment(
@@ -119,6 +129,7 @@ class ServerHost:
             asgi_engine=self._options.asgi_engine,
             load=self._options.load,
             hooks=hooks,
+            worker_group=self._worker_group if config.process.cgroup else None,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
         return Release(config, assignment, self._pool.resolve(config.server.bind), count)
@@ -289,6 +300,8 @@ class ServerHost:
         """Close what is still open, however it ended."""
         self._pool.close()
         self._hooks.ended()
+        if self._worker_group is not None:
+            self._worker_group.remove()
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:

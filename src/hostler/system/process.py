@@ -140,7 +140,7 @@ def die_with_parent(number: int) -> None:
 
     A change of user or group cancels it, so call it after that.
     """
-    _prctl(_PR_SET_PDEATHSIG, number)
+    prctl(_PR_SET_PDEATHSIG, number)
 
 
 def tie_to_parent(parent: int, number: int) -> None:
@@ -160,10 +160,11 @@ def tie_to_parent(parent: int, number: int) -> None:
 
 def become_subreaper() -> bool:
     """Adopt the orphans of our descendants, so that we may reap them. Returns False where the kernel cannot."""
-    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    return prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _prctl(option: int, value: int) -> bool:
+def prctl(option: int, value: int) -> bool:
+    """Ask the kernel for something about this process; returns whether it gave a 0, or False where it cannot."""
     if not sys.platform.startswith("linux"):
         return False
     import ctypes
@@ -248,3 +249,9 @@ def write_standard_error(text: str) -> None:
 def change_directory(path: Path) -> None:
     """Change the working directory."""
     os.chdir(path)
+
+
+def change_root(path: Path) -> None:
+    """Make a directory the root of all paths, and enter it; needs root."""
+    os.chroot(path)
+    os.chdir("/")

@@ -10,6 +10,7 @@ from hostler.app import Choice, LoadedApplication, load_application
 from hostler.config import Config
 from hostler.contracts import AsgiApplication, AsgiHooks, EngineHooks, EngineSettings, Listener, Mount, ServerHooks
 from hostler.errors import ApplicationError
+from hostler.system.cgroup import WorkerGroup
 from hostler.system.user import Identity
 from hostler.telemetry.log import ServerLog
 from hostler.worker.hooks import ErrorPage
@@ -88,6 +89,7 @@ class Assignment:
         asgi_engine: the same for ASGI workers.
         load: loads an application from its target.
         hooks: what is told of the worker's life.
+        worker_group: the control group that workers live in, or None.
     """
 
     config: Config
@@ -102,6 +104,7 @@ class Assignment:
     asgi_engine: AsgiEngineFactory | None = None
     load: LoadApplication = load_application
     hooks: ServerHooks = field(default_factory=QuietHooks)
+    worker_group: WorkerGroup | None = None
 
 
 def load_mounts(assignment: Assignment) -> tuple[Mount, ...]:

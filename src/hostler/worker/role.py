@@ -18,9 +18,9 @@ from hostler.system.process import change_directory, own_pid, set_umask, tie_to_
 from hostler.system.signals import end_process_after, set_handler
 from hostler.system.systemd import PRIVATE_VARIABLES
 from hostler.system.title import set_title
-from hostler.system.user import drop_privileges
 from hostler.telemetry.log import install_log, reopen_log
 from hostler.worker.assignment import Assignment, is_asgi, load_mounts
+from hostler.worker.confinement import confine, pin
 from hostler.worker.wsgi import serve_wsgi
 
 # Seconds that exit handlers and the application's own threads get after serving has ended (arbitrary).
@@ -40,6 +40,7 @@ def serve_preloaded(assignment: Assignment, context: ChildContext, mounts: Seque
     def serve() -> None:
         set_title(worker_title(assignment, context))
         _tie_to_supervisor(context)
+        pin(assignment, context.slot)
         assignment.hooks.worker_forked()
         _serve(assignment, context, mounts)
 
@@ -55,8 +56,8 @@ def prepare_process(assignment: Assignment, context: ChildContext, title: str) -
     """Become the process that application code may run in: name, rights, directory, environment, ties.
 
     Raises:
-        PrivilegeError: the user or group cannot be taken on.
-        ApplicationError: the directory cannot be entered.
+        PrivilegeError: the user or group cannot be taken on, or the kernel refused a limit.
+        ApplicationError: a directory cannot be entered.
     """
     config = assignment.config
     set_title(title)
@@ -69,10 +70,9 @@ def prepare_process(assignment: Assignment, context: ChildContext, title: str) -
     if config.server.umask is not None:
         set_umask(config.server.umask)
     _tie_to_supervisor(context)
-    if assignment.identity is not None:
-        drop_privileges(assignment.identity)
-        # The kernel cancels the tie when the user changes.
-        _tie_to_supervisor(context)
+    confine(assignment)
+    # The kernel cancels the tie when the user changes.
+    _tie_to_supervisor(context)
     directory = Path(config.app.chdir).absolute()
     try:
         change_directory(directory)
@@ -114,6 +114,7 @@ def report_failure(status_fd: int, error: HostlerError) -> None:
 
 def _prepare_load_serve(assignment: Assignment, context: ChildContext) -> None:
     prepare_process(assignment, context, worker_title(assignment, context))
+    pin(assignment, context.slot)
     assignment.hooks.worker_forked()
     assignment.hooks.loading()
     _serve(assignment, context, load_mounts(assignment))

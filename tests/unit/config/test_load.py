@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hostler.config import Config, Flag, Sources, Surroundings, load_config
+from hostler.config.schema import SECTIONS
 from hostler.errors import ConfigurationError
 
 Write = Callable[[str], None]
@@ -121,7 +122,7 @@ def test_named_file_is_read_in_place_of_the_usual_one(tmp_path: Path, write: Wri
         ("[workers]\n\nbind = 4\n", "hostler.toml:3: unknown option workers.bind; did you mean server.bind?"),
         ("[workers]\nmax-requests = 4\n", "hostler.toml:2: unknown option workers.max-requests; did you mean workers.max_requests?"),
         ("[wrokers]\ncount = 4\n", "hostler.toml:1: unknown section [wrokers]; did you mean [workers]?"),
-        ("[zzz]\n", "hostler.toml:1: unknown section [zzz]; the sections are app, server, workers, http, limits, websocket, trust, log, dev and env.NAME"),
+        ("[zzz]\n", f"hostler.toml:1: unknown section [zzz]; the sections are {', '.join(SECTIONS)} and env.NAME"),
         ("\nbind = 'x'\n", "hostler.toml:2: unknown option bind outside any section; did you mean server.bind?"),
         ("access-log = '-'", "hostler.toml:1: unknown option access-log outside any section; did you mean log.access?"),
         ("'workers.count' = 3", "hostler.toml:1: unknown option workers.count: its name must not be quoted"),
