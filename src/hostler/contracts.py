@@ -222,6 +222,11 @@ class ServerHooks(Protocol):
     def ended(self) -> None:
         """The server is about to exit; its workers have."""
 
+    # In a child of the supervisor.
+
+    def upgrading(self) -> None:
+        """This process is about to become a new supervisor, by starting the program once more."""
+
     # In the process that forks: the supervisor, or with `app.preload` the fork server.
 
     def worker_forking(self, slot: int) -> None:

@@ -72,12 +72,17 @@ class Site:
         path.write_text(path.read_text().replace(before, after))
 
     def start(
-        self, *, is_ready: bool = True, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+        self,
+        *,
+        is_ready: bool = True,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
     ) -> None:
         """Start the server."""
         arguments = [sys.executable, "-B", "-m", "tests.fakes.serve", str(self.directory / "hostler.toml")]
         env = {"PYTHONPATH": f"{ROOT}/src:{ROOT}", **(env or {})}
-        self.server = start_group(arguments, self.address, env=env, pass_fds=pass_fds)
+        self.server = start_group(arguments, self.address, env=env, pass_fds=pass_fds, cwd=cwd)
         if is_ready:
             self.server.wait_ready()
 

@@ -6,10 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from hostler.cli.main import render_error
+from hostler.cli.main import get_details, render_error
 from hostler.config import Config, Sources, load_config
 from hostler.errors import HostlerError
 from hostler.server import Options, run
+from hostler.system.bequest import report_to_former
 from tests.fakes.asgi_engine import FakeAsgiEngine
 from tests.fakes.engine import FakeEngine
 
@@ -22,6 +23,7 @@ def main(file: str) -> int:
     try:
         return run(load_configuration, options=Options(engine=FakeEngine, asgi_engine=FakeAsgiEngine))
     except HostlerError as error:
+        report_to_former(dict(os.environ), os.getpid(), str(error), get_details(error), error.exit_status)
         render_error(error, verbose=False)
         return error.exit_status
 

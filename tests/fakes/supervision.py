@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from hostler.supervisor.core import Child, Core
+from hostler.supervisor.core import Core
 from hostler.supervisor.model import (
     ACTIVE,
     Action,
@@ -25,9 +25,11 @@ from hostler.supervisor.model import (
     Refused,
     Role,
     Spawn,
+    Strategy,
     Tell,
     Ticked,
 )
+from hostler.supervisor.roster import Child
 from tests.fakes.clock import FakeClock
 
 Kind = TypeVar("Kind", bound=Action)
@@ -46,9 +48,9 @@ def preloaded(count: int) -> tuple[Role, ...]:
 class Drive:
     """Feeds a core and remembers what it asked for. Jitter is always at its middle."""
 
-    def __init__(self, roles: tuple[Role, ...] = (WORKER,)) -> None:
+    def __init__(self, roles: tuple[Role, ...] = (WORKER,), strategy: Strategy = Strategy.ALL) -> None:
         self.clock = FakeClock()
-        self.core = Core(roles, lambda: 0.5)
+        self.core = Core(roles, lambda: 0.5, strategy)
         self.actions: list[Action] = []
         self.feed(Ticked())
 
@@ -77,9 +79,9 @@ class Drive:
     def recycle(self, child: int) -> list[Action]:
         return self.feed(ChildAskedRecycling(child))
 
-    def prepared(self, roles: tuple[Role, ...] = (WORKER,)) -> list[Action]:
+    def prepared(self, roles: tuple[Role, ...] = (WORKER,), strategy: Strategy = Strategy.ALL) -> list[Action]:
         """Answer the last request to prepare a generation."""
-        return self.feed(Prepared(self.asked(Prepare)[-1].generation, roles))
+        return self.feed(Prepared(self.asked(Prepare)[-1].generation, roles, strategy))
 
     def refused(self, message: str = "hostler.toml: unknown option 'treads'") -> list[Action]:
         return self.feed(Refused(message))

@@ -9,6 +9,9 @@ from typing import Protocol, cast
 
 from hostler.cli.command import COMMANDS, INTERRUPTED, PIPE_CLOSED
 from hostler.errors import ApplicationError, HostlerError
+from hostler.system.bequest import report_to_former
+from hostler.system.environment import environment
+from hostler.system.process import own_pid
 
 
 class Command(Protocol):
@@ -31,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return find_command(arguments)
     except HostlerError as error:
+        report_to_former(environment(), own_pid(), str(error), get_details(error), error.exit_status)
         render_error(error, verbose=is_verbose(arguments))
         return error.exit_status
     except KeyboardInterrupt:
@@ -70,13 +74,18 @@ def is_verbose(arguments: Sequence[str]) -> bool:
 def render_error(error: HostlerError, *, verbose: bool) -> None:
     """Print an error: the application's own traceback if it has one, then a line for each thing that is wrong."""
     sys.stdout.flush()
-    details = error.details if isinstance(error, ApplicationError) else None
+    details = get_details(error)
     if details:
         print(details.rstrip("\n"), file=sys.stderr)
     if verbose:
         print_traceback(error)
     for line in str(error).splitlines():
         print(line if line.startswith("  ") else f"hostler: {line}", file=sys.stderr)
+
+
+def get_details(error: HostlerError) -> str:
+    """Give the application's traceback, if the error has one."""
+    return (error.details or "") if isinstance(error, ApplicationError) else ""
 
 
 def render_defect(error: Exception, *, verbose: bool) -> int:

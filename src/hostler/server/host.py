@@ -8,22 +8,32 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import hostler
 from hostler.app import discover
 from hostler.config import Config
 from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
-from hostler.errors import ApplicationError, ConfigurationError
+from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
 from hostler.supervisor.model import Role
 from hostler.supervisor.shell import Generation
 from hostler.system.address import Address
+from hostler.system.bequest import Bequest, accept_bequest, bequeath, sockets_of_manager
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import WorkerGroup, find_own_group, make_worker_group
 from hostler.system.channel import send_message
 from hostler.system.cpu import usable_cores
-from hostler.system.process import become_subreaper, own_pid, tie_to_parent, write_standard_error
+from hostler.system.pidfile import PidFile
+from hostler.system.process import (
+    become_subreaper,
+    close_descriptors,
+    own_pid,
+    tie_to_parent,
+    write_standard_error,
+)
+from hostler.system.program import become_program, find_own_program
 from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
@@ -33,6 +43,8 @@ from hostler.worker.forkserver import run_fork_server
 from hostler.worker.role import run_worker
 
 WORKER = "worker"
+# What a container starts.
+FIRST_PROCESS = 1
 FORK_SERVER = "fork server"
 
 
@@ -70,7 +82,10 @@ class ServerHost:
         self.first_config = load_configuration()
         self._first_hooks = options.hooks()
         self._reuse_port = self.first_config.server.reuse_port
-        self._pool = ListenerPool(passed_sockets(environment, own_pid()), reuse_port=self._reuse_port)
+        self._program = find_own_program(environment)
+        self._bequest = accept_bequest(environment, own_pid())
+        left = self._bequest.sockets if self._bequest is not None else ()
+        self._pool = ListenerPool(passed_sockets(environment, own_pid()), reuse_port=self._reuse_port, left=left)
         self._notifier = Notifier(environment, own_pid())
         self._releases: dict[int, Release] = {}
         self._current = 0
@@ -78,7 +93,14 @@ class ServerHost:
         self._worker_group: WorkerGroup | None = None
         self._count: int | None = None
         self._log = logging.getLogger("hostler")
-        self.pid_file_fd = -1
+        self._pid_file = self._open_pid_file()
+
+    def _open_pid_file(self) -> PidFile | None:
+        path = self.first_config.server.pid_file
+        if path is None:
+            return None
+        left = self._bequest
+        return PidFile(Path(path), left.pid_file_fd if left is not None and left.pid_file == str(path) else -1)
 
     @property
     def config(self) -> Config:
@@ -189,11 +211,67 @@ class ServerHost:
     def announce(self) -> None:
         """Tell that we serve; see `Host.announce`."""
         release = self._releases[self._current]
+        self._take_over()
         write_standard_error(self._start_block(release))
         if release.config.log.file != STANDARD_ERROR:
             self._log.info("serving %s at %s", release.assignment.title, ", ".join(self._pool.addresses()))
         self._hooks.serving(self._pool.addresses())
         self._notifier.ready(self._status(release))
+
+    def _take_over(self) -> None:
+        """Be the server in the place of the supervisor that has started us, if one has, and tell it."""
+        bequest, self._bequest = self._bequest, None
+        if bequest is None:
+            return
+        self._pool.take_over()
+        if self._pid_file is not None:
+            self._pid_file.write()
+        send_message(bequest.status_fd, {"event": "ready"})
+        close_descriptors({bequest.status_fd, bequest.pid_file_fd} - {-1, self._own_pid_file_fd})
+
+    @property
+    def _own_pid_file_fd(self) -> int:
+        return -1 if self._pid_file is None else self._pid_file.fd
+
+    def launch(self, status_fd: int) -> Callable[[], NoReturn]:
+        """Give what becomes a new supervisor; see `Host.launch`."""
+        self._check_upgrade()
+        self._notifier.status(f"Upgrading {self._releases[self._current].assignment.title}")
+        path = "" if self._pid_file is None else str(self._pid_file.path)
+        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd)
+        former = own_pid()
+        kept = [*bequest.descriptors(), *sockets_of_manager(self._environment, former)]
+
+        def become() -> NoReturn:
+            self._hooks.upgrading()
+            variables = bequeath(bequest, self._environment, former, own_pid())
+            become_program(self._program, variables, kept)
+
+        return become
+
+    def _check_upgrade(self) -> None:
+        """Refuse where our end would be taken for the end of the service.
+
+        Raises:
+            HostlerError: why it is refused.
+        """
+        if own_pid() == FIRST_PROCESS:
+            raise HostlerError("this is process 1 of a container, which ends with it; start a new container, or reload")
+        if self._environment.get("SYSTEMD_EXEC_PID") == str(own_pid()) and not self._notifier.is_managed:
+            raise HostlerError(
+                "systemd would end the service with this process; set Type=notify or Type=notify-reload, or reload"
+            )
+
+    def hand_over(self, pid: int) -> None:
+        """Leave everything to the new supervisor; see `Host.hand_over`."""
+        self._notifier.hand_over(pid)
+        self._pool.hand_over()
+
+    def resume(self) -> None:
+        """Go on after an upgrade that came to nothing; see `Host.resume`."""
+        if self._pid_file is not None:
+            self._pid_file.write()
+        self._notifier.ready(f"{self._status(self._releases[self._current])}; the last upgrade failed")
 
     def _start_block(self, release: Release) -> str:
         config = release.config
@@ -261,7 +339,8 @@ class ServerHost:
 
     def descriptors(self) -> Iterable[int]:
         """Return what children shall not keep; see `Host.descriptors`."""
-        return [*self._pool.descriptors(), *([self.pid_file_fd] if self.pid_file_fd >= 0 else [])]
+        left = [] if self._bequest is None else [self._bequest.status_fd, self._bequest.pid_file_fd]
+        return {*self._pool.descriptors(), self._own_pid_file_fd, *left} - {-1}
 
     def ping_interval(self) -> float | None:
         """Return how often the watchdog wants to hear of us; see `Host.ping_interval`."""
@@ -302,6 +381,8 @@ class ServerHost:
         self._hooks.ended()
         if self._worker_group is not None:
             self._worker_group.remove()
+        if self._pid_file is not None:
+            self._pid_file.remove()
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hostler.contracts import Listener
 from hostler.errors import HostlerError
 from hostler.system.address import PROTOCOLS, Address, InheritedAddress, Speech, TcpAddress, parse_addresses
-from hostler.system.sockets import BoundSocket, bind, close
+from hostler.system.bequest import LeftSocket
+from hostler.system.process import close_descriptors
+from hostler.system.sockets import BoundSocket, adopt, bind, close
 from hostler.system.systemd import PassedSockets
 
 # The slot of listeners that all workers share.
@@ -23,11 +26,20 @@ class ListenerPool:
     queue of a worker that ends is served by its successor.
     """
 
-    def __init__(self, passed: PassedSockets, *, reuse_port: bool) -> None:
-        """Start without listeners; `passed` are those that the service manager has opened."""
+    def __init__(self, passed: PassedSockets, *, reuse_port: bool, left: Iterable[LeftSocket] = ()) -> None:
+        """Start without listeners.
+
+        Args:
+            passed: sockets that the service manager has opened.
+            reuse_port: give each worker slot sockets of its own.
+            left: listeners of the supervisor that has started us in an upgrade.
+        """
         self._passed = passed
         self._reuse_port = reuse_port
         self._bound: dict[Key, BoundSocket] = {}
+        # Socket files among them are the other's until `take_over`.
+        self._left = {(each.address, each.slot): each for each in left}
+        self._borrowed: dict[Key, LeftSocket] = {}
 
     def resolve(self, texts: Iterable[str]) -> tuple[Address, ...]:
         """Parse the configured addresses; sockets handed over by systemd take their place, unless they name some.
@@ -81,13 +93,35 @@ class ListenerPool:
         return tuple(self._bound[key].listener for key in keys)
 
     def keep(self, addresses: Iterable[Address], slots: int) -> None:
-        """Close all but these."""
+        """Close all but these, and those that we were started with, which an upgrade passes on."""
         kept = set(self._keys(addresses, range(1, slots + 1)))
-        self._close([key for key in self._bound if key not in kept])
+        self._close([key for key in self._bound if key not in kept and not isinstance(key[0], InheritedAddress)])
 
     def vacate(self, slot: int) -> None:
         """Close the sockets that only this slot had: nobody would serve their queue."""
         self._close([key for key in self._bound if key[1] == slot])
+
+    def leave(self) -> tuple[LeftSocket, ...]:
+        """Describe what a new supervisor inherits; what the service manager has opened it knows from there."""
+        return tuple(
+            LeftSocket(bound.listener.fd, str(address), slot, str(bound.path or ""), bound.inode)
+            for (address, slot), bound in self._bound.items()
+        )
+
+    def take_over(self) -> None:
+        """Own what was left to us, socket files included, and close what nobody wants any more."""
+        for key, left in self._borrowed.items():
+            if key in self._bound and left.path:
+                self._bound[key] = replace(self._bound[key], path=Path(left.path), inode=left.inode)
+        self._borrowed = {}
+        for left in self._left.values():
+            close(_adopt_left(left))
+        self._left = {}
+
+    def hand_over(self) -> None:
+        """Close everything but let socket files be: they are the new supervisor's."""
+        close_descriptors(bound.listener.fd for bound in self._bound.values())
+        self._bound = {}
 
     def close(self) -> None:
         """Close everything, and remove the socket files that are still ours."""
@@ -95,7 +129,8 @@ class ListenerPool:
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of all open listeners."""
-        return [bound.listener.fd for bound in self._bound.values()]
+        left = [each.fd for each in self._left.values()]
+        return [bound.listener.fd for bound in self._bound.values()] + left
 
     def addresses(self) -> list[str]:
         """Return what is open, for people, each address once."""
@@ -111,6 +146,10 @@ class ListenerPool:
 
     def _bind(self, key: Key, backlog: int) -> BoundSocket:
         address, slot = key
+        left = self._left.pop((str(address), slot), None)
+        if left is not None:
+            self._borrowed[key] = left
+            return replace(adopt(left.fd, str(address)), path=None)
         if isinstance(address, TcpAddress) and address.port == 0 and slot != SHARED:
             # The kernel has chosen a port for the first slot; the others join it.
             for (other, _), bound in self._bound.items():
@@ -122,6 +161,11 @@ class ListenerPool:
     def _close(self, keys: Iterable[Key]) -> None:
         for key in keys:
             close(self._bound.pop(key))
+
+
+def _adopt_left(left: LeftSocket) -> BoundSocket:
+    bound = adopt(left.fd, left.address)
+    return replace(bound, path=Path(left.path), inode=left.inode) if left.path else bound
 
 
 def _spread(addresses: Sequence[Address], count: int) -> list[Speech]:

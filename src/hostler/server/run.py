@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from hostler.config import Config
 from hostler.errors import ApplicationError, BindError, ConfigurationError, HostlerError, PrivilegeError
@@ -14,7 +13,6 @@ from hostler.supervisor.shell import CAUGHT, Supervisor
 from hostler.system.clock import SystemClock
 from hostler.system.entropy import random_fraction
 from hostler.system.environment import environment
-from hostler.system.pidfile import PidFile
 from hostler.system.process import SystemProcesses, open_standard_descriptors, own_pid
 from hostler.system.signals import SignalQueue
 
@@ -43,9 +41,6 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     open_standard_descriptors()
     load = (lambda: _with_debug_log(load_configuration())) if verbose else load_configuration
     host = ServerHost(load, options or Options(), environment())
-    config = host.first_config
-    pid_file = PidFile(Path(config.server.pid_file)) if config.server.pid_file is not None else None
-    host.pid_file_fd = pid_file.fd if pid_file is not None else -1
     # From here on signals wait in the queue: a stop during the start is a clean stop.
     signals = SignalQueue(CAUGHT)
     try:
@@ -53,8 +48,6 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     finally:
         host.close()
         signals.close()
-        if pid_file is not None:
-            pid_file.remove()
     if finish.status != 0:
         raise _error_of(finish)
     return 0

@@ -1,29 +1,27 @@
 """The supervisor's decisions: what is wanted, what is alive, what happened, and so what to do.
 
 Theory: `step` takes one event and returns the actions that follow from it. It first notes what happened, then compares
-what is wanted (plans) with what is alive (children) until both agree or a deadline has to be awaited.
+what is wanted (`plan`) with what is alive (`roster`) until both agree or a deadline has to be awaited.
 
 A *generation* is one reading of the configuration with the children started from it. There is the current one and,
-during a reload, a candidate. The candidate's children start beside the current ones; when all of them are ready the
-candidate becomes the current generation and the former one drains. If one of them does not come up, the candidate is
-abandoned and nothing has changed for clients.
+during a reload, a candidate, whose children start beside the current ones, stage by stage. If one of them does not come
+up, the candidate is abandoned: its children that serve already go on until the current generation has its slots back.
+An *upgrade* is one more child, a whole supervisor: when it serves, it is left to itself and everything else drains.
 
-Invariants: outside of reloads at most one more child per role takes a slot than is wanted (the successor of one that
-recycles); in a reload, each generation has its own number of children. A ready child is told to drain only when its
-successors are ready, or nobody wants its slot, or everything ends. After `Finish` there is nothing more.
+Invariants: outside of reloads at most a share more children of a role take slots than are wanted (the successors of
+those that recycle); in a reload, each generation has its own number of children. A ready child is told to drain only
+when its successor is ready, or nobody wants its slot, or everything ends. After `Finish` there is nothing more.
 
 Never put here: descriptors, pids, signals, clocks, configuration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from hostler.supervisor.backoff import Backoff
 from hostler.supervisor.model import (
-    ACTIVE,
-    TRANSITIONS,
     Abandon,
     Action,
     Adopt,
@@ -38,6 +36,8 @@ from hostler.supervisor.model import (
     Concluded,
     Event,
     Finish,
+    HandOver,
+    Launch,
     Log,
     Order,
     Outcome,
@@ -47,57 +47,28 @@ from hostler.supervisor.model import (
     Refused,
     ReopenLogs,
     Resized,
+    Resume,
     Role,
     Spawn,
     StopListening,
+    Strategy,
     Tell,
     Ticked,
     Turn,
     Vacate,
 )
+from hostler.supervisor.plan import Plan, Plans, size_of_stage
+from hostler.supervisor.roster import Child, Roster
 
 # Seconds that a child has to end when it has nothing to finish: it was still starting, or was told to stop now
 # (arbitrary).
 PROMPT_TIMEOUT = 2.0
 
 
-@dataclass(slots=True)
-class Child:
-    """A child as its supervisor sees it.
-
-    Attributes:
-        number: identifies it for as long as the supervisor lives.
-        role: what it is.
-        slot: which of its role it is, from 1.
-        generation: the configuration that it was started from.
-        state: where it is in its life.
-        since: point in time at which it came into this state.
-        deadline: point in time at which patience ends, or None.
-        wants_successor: it has asked to be recycled.
-    """
-
-    number: int
-    role: Role
-    slot: int
-    generation: int
-    state: ChildState
-    since: float
-    deadline: float | None
-    wants_successor: bool = False
-
-    @property
-    def name(self) -> str:
-        """The child's name for people: "worker 2", or "fork server" where there is but one."""
-        return f"{self.role.name} {self.slot}" if self.role.is_scalable or self.role.count > 1 else self.role.name
-
-
-@dataclass(slots=True)
-class Plan:
-    """What is wanted of one generation."""
-
-    generation: int
-    roles: tuple[Role, ...]
-
+# What the program needs to come as far as its own children, beside their time (arbitrary).
+PROGRAM_TIMEOUT = 15.0
+# The name of the role of the supervisor that an upgrade starts.
+NEW_SUPERVISOR = "new supervisor"
 
 SlotKey = tuple[int, str, int]
 
@@ -105,22 +76,24 @@ SlotKey = tuple[int, str, int]
 class Core:
     """The state machine of one supervisor."""
 
-    def __init__(self, roles: tuple[Role, ...], random_fraction: Callable[[], float]) -> None:
+    def __init__(
+        self, roles: tuple[Role, ...], random_fraction: Callable[[], float], strategy: Strategy = Strategy.ALL
+    ) -> None:
         """Begin with the first generation, whose number is 1.
 
         Args:
             roles: what is wanted, roles that fork others first.
             random_fraction: returns a number from 0 to 1, for the jitter of back-off.
+            strategy: how many children are replaced at a time.
         """
         self.phase = Phase.BOOTING
-        self.children: dict[int, Child] = {}
-        self.current = Plan(1, roles)
-        self.candidate: Plan | None = None
+        self.roster = Roster()
+        self.plans = Plans(Plan(1, roles, strategy))
         self._random_fraction = random_fraction
         self._backoffs: dict[SlotKey, Backoff] = {}
         self._generations = 1
-        self._last_child = 0
         self._is_reload_wanted = False
+        self._is_upgrade_wanted = False
         self._finish = Finish(0)
         self._now = 0.0
         self._actions: list[Action] = []
@@ -140,10 +113,26 @@ class Core:
             Command.INTERRUPT: self._interrupt,
             Command.STOP: self._stop_now,
             Command.RELOAD: self._want_reload,
+            Command.UPGRADE: self._want_upgrade,
             Command.MORE: lambda: self._scale(lambda count: count + 1),
             Command.FEWER: lambda: self._scale(lambda count: count - 1),
             Command.REOPEN_LOGS: self._reopen_logs,
         }
+
+    @property
+    def children(self) -> dict[int, Child]:
+        """All children, by number."""
+        return self.roster.children
+
+    @property
+    def current(self) -> Plan:
+        """What serves, or is to serve, outside of reloads."""
+        return self.plans.current
+
+    @property
+    def candidate(self) -> Plan | None:
+        """What a reload brings, while it is under way."""
+        return self.plans.candidate
 
     def step(self, event: Event, now: float) -> list[Action]:
         """Take in one event and return what is to be done, in order.
@@ -162,7 +151,7 @@ class Core:
 
     def deadline(self) -> float | None:
         """Return the point in time at which a `Ticked` is due, or None."""
-        points = [child.deadline for child in self.children.values() if child.deadline is not None]
+        points = list(self.roster.deadlines())
         if self.phase is not Phase.STOPPING:
             points += [each.not_before for each in self._backoffs.values() if each.not_before > self._now]
         return min(points, default=None)
@@ -174,7 +163,7 @@ class Core:
 
     def _note_prepared(self, event: Prepared) -> None:
         if self.phase is Phase.RELOADING:
-            self.candidate = Plan(event.generation, event.roles)
+            self.plans.propose(Plan(event.generation, event.roles, event.strategy))
 
     def _note_refused(self, event: Refused) -> None:
         if self.phase is Phase.RELOADING:
@@ -184,9 +173,12 @@ class Core:
 
     def _note_ready(self, event: ChildReady) -> None:
         child = self.children.get(event.child)
-        if child is not None and self._turn(child, Turn.REPORTED_READY):
-            child.deadline = None
-            self._say("debug", f"{child.name} is ready")
+        if child is None or not self._turn(child, Turn.REPORTED_READY):
+            return
+        child.deadline = None
+        self._say("debug", f"{child.name} is ready")
+        if _is_new_supervisor(child):
+            self._hand_over(child)
 
     def _note_failed(self, event: ChildFailed) -> None:
         child = self.children.get(event.child)
@@ -210,7 +202,7 @@ class Core:
             self._say("debug", f"{child.name} {event.reason}")
 
     def _note_crash(self, child: Child, reason: str) -> None:
-        if self.candidate is not None and child.generation == self.candidate.generation:
+        if self.plans.is_candidate(child.generation):
             self._abandon(f"{child.name} {reason} soon after it was ready", "")
             return
         self._back_off(child)
@@ -230,7 +222,9 @@ class Core:
         if self.phase is Phase.BOOTING:
             self._finish = Finish(status, message, details)
             self._begin_stop()
-        elif self.candidate is not None and child.generation == self.candidate.generation:
+        elif _is_new_supervisor(child):
+            self._abandon_upgrade(message, details)
+        elif self.plans.is_candidate(child.generation):
             self._abandon(message, details)
         elif self.phase is not Phase.STOPPING:
             self._back_off(child)
@@ -238,15 +232,24 @@ class Core:
 
     def _abandon(self, message: str, details: str) -> None:
         assert self.candidate is not None
-        generation = self.candidate.generation
-        self.candidate = None
+        candidate, self.plans.candidate = self.candidate, None
         self.phase = Phase.RUNNING  # RELOADING -> RUNNING
-        self._say("error", f"reload abandoned, the old workers stay: {message}", details)
-        self._actions.append(Abandon(generation))
+        restored = "; those that were replaced come back" if candidate.committed else ""
+        self._say("error", f"reload abandoned, the old workers stay{restored}: {message}", details)
+        self._actions.append(Abandon(candidate.generation))
         self._conclude(Outcome.ABANDONED, message, details)
 
-    def _conclude(self, outcome: Outcome, message: str = "", details: str = "") -> None:
-        self._actions.append(Concluded(outcome, message, details))
+    def _conclude(
+        self, outcome: Outcome, message: str = "", details: str = "", command: Command = Command.RELOAD
+    ) -> None:
+        self._actions.append(Concluded(outcome, message, details, command))
+
+    def _abandon_upgrade(self, message: str, details: str) -> None:
+        if self.phase is Phase.UPGRADING:
+            self.phase = Phase.RUNNING  # UPGRADING -> RUNNING
+            self._say("error", f"upgrade abandoned, this supervisor and its workers stay: {message}", details)
+            self._actions.append(Resume())
+            self._conclude(Outcome.ABANDONED, message, details, Command.UPGRADE)
 
     def _back_off(self, child: Child) -> None:
         key = (child.generation, child.role.name, child.slot)
@@ -269,13 +272,17 @@ class Core:
         self._actions.append(StopListening())
         self._retire(lambda _: True)
 
-    def _enter_stop(self) -> None:
-        """No reload goes on from here, nor begins."""
-        is_reload_due = self._is_reload_wanted or self.phase is Phase.RELOADING
-        self._is_reload_wanted = False
+    def _enter_stop(self, command: Command | None = None) -> None:
+        """No reload or upgrade goes on from here, nor begins; `command` has led here and is concluded otherwise."""
+        due = {
+            Command.RELOAD: self._is_reload_wanted or self.phase is Phase.RELOADING,
+            Command.UPGRADE: self._is_upgrade_wanted or self.phase is Phase.UPGRADING,
+        }
+        self._is_reload_wanted = self._is_upgrade_wanted = False
         self.phase = Phase.STOPPING
-        if is_reload_due:
-            self._conclude(Outcome.STOPPED, "the server is stopping")
+        for each, is_due in due.items():
+            if is_due and each is not command:
+                self._conclude(Outcome.STOPPED, "the server is stopping", command=each)
 
     def _interrupt(self) -> None:
         """The first interrupt drains; one more while we drain is somebody who does not want to wait."""
@@ -299,10 +306,15 @@ class Core:
         if self.phase is not Phase.STOPPING:
             self._is_reload_wanted = True
 
+    def _want_upgrade(self) -> None:
+        """Like reloads, an upgrade waits for what is under way."""
+        if self.phase is not Phase.STOPPING:
+            self._is_upgrade_wanted = True
+
     def _scale(self, change: Callable[[int], int]) -> None:
         if self.phase is Phase.STOPPING:
             return
-        for plan in self._plans():
+        for plan in self.plans:
             plan.roles = tuple(self._scaled(role, change) for role in plan.roles)
         wanted = ", ".join(f"{role.count} {role.name}s" for role in self.current.roles if role.is_scalable)
         self._say("info", f"now wanted: {wanted}")
@@ -319,6 +331,27 @@ class Core:
         self._actions.append(ReopenLogs())
         self._actions += [Tell(child.number, Order.REOPEN_LOGS) for child in self.children.values()]
 
+    # Upgrading.
+
+    def _begin_upgrade(self) -> None:
+        self._is_upgrade_wanted = False
+        self.phase = Phase.UPGRADING  # RUNNING -> UPGRADING
+        boot_timeout = PROGRAM_TIMEOUT + sum(role.boot_timeout for role in self.current.roles)
+        graceful_timeout = PROMPT_TIMEOUT + max(role.graceful_timeout for role in self.current.roles)
+        role = Role(NEW_SUPERVISOR, boot_timeout=boot_timeout, graceful_timeout=graceful_timeout)
+        self._say("info", "upgrading: starting a new supervisor")
+        child = self.roster.add(role, 1, self.current.generation, self._now)
+        self._actions.append(Launch(child.number))
+
+    def _hand_over(self, child: Child) -> None:
+        """The new supervisor serves: from here on it is on its own, and there is no way back."""
+        del self.children[child.number]
+        self._enter_stop(Command.UPGRADE)  # UPGRADING -> STOPPING
+        self._say("info", "upgraded: the new supervisor serves; requests in progress here are finished")
+        self._actions.append(HandOver(child.number))
+        self._conclude(Outcome.UPGRADED, command=Command.UPGRADE)
+        self._retire(lambda _: True)
+
     # Comparing what is wanted with what is alive.
 
     def _reconcile(self) -> None:
@@ -330,14 +363,11 @@ class Core:
         self._settle()
         self._retire(self._is_surplus)
         self._retire(self._is_succeeded)
-        for plan in self._plans():
-            for role in plan.roles:
-                self._fill(plan, role)
-
-    def _plans(self) -> Iterator[Plan]:
-        yield self.current
-        if self.candidate is not None:
-            yield self.candidate
+        for plan in self.plans:
+            for role, slot in plan.slots():
+                self._fill(plan, role, slot)
+        if self.phase is not Phase.RELOADING:
+            self._start_successors()
 
     def _settle(self) -> None:
         """Take the steps of the supervisor's own life that have become possible."""
@@ -345,7 +375,9 @@ class Core:
             self.phase = Phase.RUNNING  # BOOTING -> RUNNING
             self._actions.append(Announce())
         if self.candidate is not None and self._is_complete(self.candidate):
-            self._adopt(self.candidate)
+            self._advance(self.candidate)
+        if self._is_upgrade_wanted and self.phase is Phase.RUNNING:
+            self._begin_upgrade()
         if self._is_reload_wanted and self.phase is Phase.RUNNING:
             self._is_reload_wanted = False
             self.phase = Phase.RELOADING  # RUNNING -> RELOADING
@@ -353,12 +385,26 @@ class Core:
             self._say("info", "reloading")
             self._actions.append(Prepare(self._generations))
 
+    def _advance(self, candidate: Plan) -> None:
+        """All that the candidate has begun is ready: its slots are its own, and the next stage begins when they are."""
+        if candidate.is_begun:
+            self._adopt(candidate)
+            return
+        candidate.committed = candidate.begun
+        self._retire(self._is_surplus)
+        if not self.roster.find(self._is_in_the_way):
+            candidate.begin_stage()
+            self._say("debug", f"reloading: the next workers, up to worker {candidate.begun}")
+
+    def _is_in_the_way(self, child: Child) -> bool:
+        """Whether it still has memory that the next stage is to have."""
+        owner = self.plans.owner(child.role.name, child.slot)
+        return child.role.is_scalable and owner is self.candidate and child.generation != owner.generation
+
     def _adopt(self, candidate: Plan) -> None:
-        former = self.current.generation
-        self.current = candidate
-        self.candidate = None
+        self.plans.adopt(candidate)
         self.phase = Phase.RUNNING  # RELOADING -> RUNNING
-        self._backoffs = {key: value for key, value in self._backoffs.items() if key[0] != former}
+        self._backoffs = {key: value for key, value in self._backoffs.items() if key[0] == candidate.generation}
         # Before anybody hears that the reload is done.
         self._retire(self._is_surplus)
         self._say("info", "reloaded")
@@ -366,83 +412,93 @@ class Core:
         self._conclude(Outcome.RELOADED)
 
     def _is_complete(self, plan: Plan) -> bool:
-        ready = {
-            (child.role.name, child.slot)
-            for child in self.children.values()
-            if child.generation == plan.generation and child.state is ChildState.READY
-        }
-        return all((role.name, slot) in ready for role in plan.roles for slot in range(1, role.count + 1))
+        return all(self.roster.is_served(role.name, slot, plan.generation) for role, slot in plan.slots())
 
-    def _fill(self, plan: Plan, role: Role) -> None:
-        """Start what is missing: children for empty slots, and one successor at a time for those that recycle."""
-        via = self._forking_child(plan, role)
-        if via is None:
+    def _fill(self, plan: Plan, role: Role, slot: int) -> None:
+        """Start a child where none is, unless the slot belongs to another plan or it is too soon."""
+        if self.roster.occupants(role.name, slot, plan.generation) or not self._may_start(plan, role, slot):
             return
-        is_succeeding = False
-        for slot in range(1, role.count + 1):
-            occupants = self._occupants(plan.generation, role.name, slot)
-            if occupants:
-                is_succeeding |= len(occupants) > 1
-            elif self._may_start(plan, role, slot):
-                self._spawn(plan, role, slot, via)
-        if is_succeeding or self.phase is not Phase.RUNNING:
+        if plan is self.current and self.plans.owner(role.name, slot) is not plan:
             return
-        for child in list(self.children.values()):
-            is_due = child.generation == plan.generation and child.role.name == role.name and child.slot <= role.count
-            if is_due and self._wants_successor(child) and self._may_start(plan, role, child.slot):
-                self._spawn(plan, role, child.slot, via)
-                return
+        # Somebody of an abandoned generation may serve there.
+        is_urgent = plan is not self.current or not self.roster.is_served(role.name, slot)
+        if is_urgent or self._has_room_for_successor(plan, role):
+            self._spawn(plan, role, slot)
+
+    def _start_successors(self) -> None:
+        for child in self.roster.find(self._is_due):
+            role = self.current.role(child.role.name)
+            if (
+                role is not None
+                and self._has_room_for_successor(self.current, role)
+                and self._may_start(self.current, role, child.slot)
+            ):
+                self._spawn(self.current, role, child.slot)
+
+    def _is_due(self, child: Child) -> bool:
+        """Whether it has asked for a successor, and none is on its way."""
+        return (
+            self._wants_successor(child)
+            and child.generation == self.current.generation
+            and self.current.has_slot(child.role.name, child.slot)
+            and len(self.roster.occupants(child.role.name, child.slot, child.generation)) == 1
+        )
+
+    def _has_room_for_successor(self, plan: Plan, role: Role) -> bool:
+        """Whether one more child may be replaced: never more than a share of them at once."""
+        under_way = self.roster.find(
+            lambda child: (
+                child.role.name == role.name
+                and child.state is ChildState.STARTING
+                and len(self.roster.occupants(role.name, child.slot)) > 1
+            )
+        )
+        return len(under_way) < size_of_stage(plan.strategy, role.count)
 
     def _wants_successor(self, child: Child) -> bool:
-        return child.wants_successor and child.state is ChildState.READY
+        return child.wants_successor and child.is_ready
 
     def _forking_child(self, plan: Plan, role: Role) -> int | None:
         """Return the child that forks this role, 0 for ourselves, or None while there is none."""
         if not role.via:
             return 0
-        for child in self._occupants(plan.generation, role.via, 1):
-            if child.state is ChildState.READY:
-                return child.number
-        return None
+        return next(
+            (child.number for child in self.roster.occupants(role.via, 1, plan.generation) if child.is_ready), None
+        )
 
     def _may_start(self, plan: Plan, role: Role, slot: int) -> bool:
         history = self._backoffs.get((plan.generation, role.name, slot))
-        return history is None or self._now >= history.not_before
-
-    def _occupants(self, generation: int, role: str, slot: int) -> list[Child]:
-        return [
-            child
-            for child in self.children.values()
-            if (child.generation, child.role.name, child.slot) == (generation, role, slot) and child.state in ACTIVE
-        ]
+        return (history is None or self._now >= history.not_before) and self._forking_child(plan, role) is not None
 
     def _is_surplus(self, child: Child) -> bool:
-        """Whether its slot is no longer wanted."""
-        for plan in self._plans():
-            if plan.generation == child.generation:
-                return all(role.name != child.role.name or child.slot > role.count for role in plan.roles)
-        return True
+        """Whether its slot is no longer wanted, or another generation has it by now."""
+        name, slot = child.role.name, child.slot
+        if _is_new_supervisor(child):
+            return False
+        owner = self.candidate if self.plans.is_candidate(child.generation) else self.plans.owner(name, slot)
+        assert owner is not None
+        if child.generation == owner.generation or not owner.has_slot(name, slot):
+            return not owner.has_slot(name, slot)
+        return not child.is_ready or self.roster.is_served(name, slot, owner.generation)
 
     def _is_succeeded(self, child: Child) -> bool:
         """Whether the successor that it asked for is ready."""
         if not self._wants_successor(child):
             return False
-        occupants = self._occupants(child.generation, child.role.name, child.slot)
-        return any(each is not child and each.state is ChildState.READY for each in occupants)
+        occupants = self.roster.occupants(child.role.name, child.slot, child.generation)
+        return any(each is not child and each.is_ready for each in occupants)
 
     # Changing children.
 
-    def _spawn(self, plan: Plan, role: Role, slot: int, via: int) -> None:
-        self._last_child += 1
-        number = self._last_child
-        deadline = self._now + role.boot_timeout
-        self.children[number] = Child(number, role, slot, plan.generation, ChildState.STARTING, self._now, deadline)
-        self._actions.append(Spawn(number, role.name, slot, plan.generation, via))
+    def _spawn(self, plan: Plan, role: Role, slot: int) -> None:
+        via = self._forking_child(plan, role)
+        assert via is not None
+        child = self.roster.add(role, slot, plan.generation, self._now)
+        self._actions.append(Spawn(child.number, role.name, slot, plan.generation, via))
 
     def _retire(self, is_chosen: Callable[[Child], bool]) -> None:
-        for child in list(self.children.values()):
-            if child.state in ACTIVE and is_chosen(child):
-                self._drain(child)
+        for child in self.roster.find(lambda child: child.is_active and is_chosen(child)):
+            self._drain(child)
 
     def _drain(self, child: Child) -> None:
         """Tell a child to finish and go; one that still starts has nothing to finish."""
@@ -456,8 +512,8 @@ class Core:
             if child.deadline is None or self._now < child.deadline:
                 continue
             if child.state is ChildState.STARTING:
-                message = f"{child.name} was not ready within {child.role.boot_timeout:g} s (workers.boot_timeout)"
-                self._fail(child, message, "", 3)
+                option = "" if _is_new_supervisor(child) else " (workers.boot_timeout)"
+                self._fail(child, f"{child.name} was not ready within {child.role.boot_timeout:g} s{option}", "", 3)
             elif child.state is not ChildState.KILLED:
                 self._say("warning", f"{child.name} did not end in time and is killed")
             self._kill(child)
@@ -468,13 +524,11 @@ class Core:
         self._actions.append(Tell(child.number, Order.KILL))
 
     def _turn(self, child: Child, turn: Turn) -> bool:
-        """Change a child's state by the table; returns whether it changed."""
-        state = TRANSITIONS.get((child.state, turn))
-        if state is None:
-            return False
-        child.state = state
-        child.since = self._now
-        return True
+        return child.turn(turn, self._now)
 
     def _say(self, level: str, message: str, details: str = "") -> None:
         self._actions.append(Log(level, message, details))
+
+
+def _is_new_supervisor(child: Child) -> bool:
+    return child.role.name == NEW_SUPERVISOR

@@ -63,12 +63,21 @@ TRANSITIONS: dict[tuple[ChildState, Turn], ChildState] = {
 ACTIVE = frozenset({ChildState.STARTING, ChildState.READY})
 
 
+class Strategy(Enum):
+    """How many workers a reload replaces at a time."""
+
+    ALL = "all"
+    ROLLING = "rolling"
+    ONE_BY_ONE = "one-by-one"
+
+
 class Phase(Enum):
     """Where the supervisor is in its own life."""
 
     BOOTING = "booting"
     RUNNING = "running"
     RELOADING = "reloading"
+    UPGRADING = "upgrading"
     STOPPING = "stopping"
     ENDED = "ended"
 
@@ -80,15 +89,17 @@ class Command(Enum):
     INTERRUPT = "interrupt"
     STOP = "stop"
     RELOAD = "reload"
+    UPGRADE = "upgrade"
     MORE = "more"
     FEWER = "fewer"
     REOPEN_LOGS = "reopen logs"
 
 
 class Outcome(Enum):
-    """What came of a reload."""
+    """What came of a reload or an upgrade."""
 
     RELOADED = "reloaded"
+    UPGRADED = "upgraded"
     REFUSED = "refused"
     ABANDONED = "abandoned"
     STOPPED = "stopped"
@@ -117,6 +128,7 @@ class Prepared:
 
     generation: int
     roles: tuple[Role, ...]
+    strategy: Strategy = Strategy.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,7 @@ class Resized:
 
 Event = Ticked | Prepared | Refused | ChildReady | ChildFailed | ChildAskedRecycling | ChildExited | Commanded | Resized
 
+
 # What is to be done.
 
 
@@ -186,6 +199,25 @@ class Spawn:
     slot: int
     generation: int
     via: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start a new supervisor from the program on disk, as a child, and give it the listeners."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The new supervisor serves: leave the listeners, their files and our name to it, and forget that it is a child."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """An upgrade has come to nothing: what was meant for the new supervisor is ours again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,17 +283,19 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """A reload that was asked for has ended: for those who wait to hear of it.
+    """A reload or an upgrade that was asked for has ended: for those who wait to hear of it.
 
     Attributes:
         outcome: how.
         message: why nothing has changed; "" when something has.
         details: the application's traceback, if there is one.
+        command: what was asked for, RELOAD or UPGRADE.
     """
 
     outcome: Outcome
     message: str = ""
     details: str = ""
+    command: Command = Command.RELOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,5 +314,19 @@ class Finish:
 
 
 Action = (
-    Spawn | Tell | Prepare | Announce | Adopt | Abandon | Vacate | StopListening | ReopenLogs | Log | Concluded | Finish
+    Spawn
+    | Launch
+    | HandOver
+    | Resume
+    | Tell
+    | Prepare
+    | Announce
+    | Adopt
+    | Abandon
+    | Vacate
+    | StopListening
+    | ReopenLogs
+    | Log
+    | Concluded
+    | Finish
 )

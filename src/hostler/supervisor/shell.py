@@ -19,11 +19,11 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from hostler.contracts import ChildContext, ChildMain, Listener
 from hostler.errors import HostlerError
-from hostler.supervisor.core import Core
+from hostler.supervisor.core import NEW_SUPERVISOR, Core
 from hostler.supervisor.model import (
     Abandon,
     Action,
@@ -38,6 +38,8 @@ from hostler.supervisor.model import (
     Concluded,
     Event,
     Finish,
+    HandOver,
+    Launch,
     Log,
     Order,
     Phase,
@@ -46,14 +48,16 @@ from hostler.supervisor.model import (
     Refused,
     ReopenLogs,
     Resized,
+    Resume,
     Role,
     Spawn,
     StopListening,
+    Strategy,
     Tell,
     Ticked,
     Vacate,
 )
-from hostler.system.channel import Message, MessageReader, open_control_pair, open_pipe
+from hostler.system.channel import Message, MessageReader, open_control_pair, open_pipe, send_message
 from hostler.system.forking import ForkRequest, send_fork_request
 from hostler.system.process import Exit, ProcessTable, close_descriptors
 from hostler.system.signals import SignalQueue
@@ -66,9 +70,10 @@ COMMANDS: dict[int, Command] = {
     signal.SIGTTIN: Command.MORE,
     signal.SIGTTOU: Command.FEWER,
     signal.SIGUSR1: Command.REOPEN_LOGS,
+    signal.SIGUSR2: Command.UPGRADE,
 }
-# SIGCHLD only wakes the loop up; SIGUSR2 would end us, so it is caught and does nothing yet.
-CAUGHT = (*COMMANDS, signal.SIGCHLD, signal.SIGUSR2)
+# SIGCHLD only wakes the loop up.
+CAUGHT = (*COMMANDS, signal.SIGCHLD)
 ORDERS: dict[Order, int] = {
     Order.DRAIN: signal.SIGTERM,
     Order.STOP: signal.SIGQUIT,
@@ -88,6 +93,7 @@ class Generation:
         mains: what the children of a role run, by role name.
         forking_roles: the names of roles whose children fork others.
         listeners: returns the listeners of a role's slot, opening them where need be.
+        strategy: how many children are replaced at a time.
     """
 
     number: int
@@ -95,6 +101,7 @@ class Generation:
     mains: Mapping[str, ChildMain]
     forking_roles: frozenset[str]
     listeners: Callable[[str, int], tuple[Listener, ...]]
+    strategy: Strategy = Strategy.ALL
 
 
 class Host(Protocol):
@@ -124,6 +131,19 @@ class Host(Protocol):
 
     def refused(self) -> None:
         """A reload has ended without a change."""
+
+    def launch(self, status_fd: int) -> Callable[[], NoReturn]:
+        """Return what a child does to become a new supervisor, which tells over `status_fd` how it goes.
+
+        Raises:
+            HostlerError: there can be no other; nothing has changed.
+        """
+
+    def hand_over(self, pid: int) -> None:
+        """A new supervisor serves: let go of the listeners and tell the service manager who is the server now."""
+
+    def resume(self) -> None:
+        """No new supervisor came up: take back what was meant for it."""
 
     def vacate(self, role: str, slot: int) -> None:
         """Close what only this slot of a role used."""
@@ -223,7 +243,7 @@ class Supervisor:
         self._processes = processes
         self._clock = clock
         self._signals = signals
-        self._core = Core(first.roles, random_fraction)
+        self._core = Core(first.roles, random_fraction, first.strategy)
         self._generations = {first.number: first}
         self._records: dict[int, _Record] = {}
         self._events: deque[Event] = deque()
@@ -235,6 +255,9 @@ class Supervisor:
         self._attendants: list[Attendant] = []
         self._acts: dict[type, Callable[..., None]] = {
             Spawn: self._spawn,
+            Launch: self._launch,
+            HandOver: self._hand_over,
+            Resume: lambda _: self._host.resume(),
             Tell: self._tell,
             Prepare: self._prepare,
             Announce: lambda _: self._host.announce(),
@@ -280,9 +303,7 @@ class Supervisor:
     def _reap(self) -> None:
         numbers, ends = self._collect()
         for number in numbers:
-            if number == signal.SIGUSR2:
-                self._log.warning("SIGUSR2 is not used yet; nothing is done")
-            elif number in COMMANDS:
+            if number in COMMANDS:
                 self.command(COMMANDS[number])
         for record in list(self._records.values()):
             self._read(record)
@@ -452,6 +473,35 @@ class Supervisor:
             # Its status pipe has no writer now, so its end is noted like any other.
             self._log.warning("the fork server does not answer")
 
+    def _launch(self, action: Launch) -> None:
+        status_read, status_write = open_pipe()
+        try:
+            become = self._host.launch(status_write)
+            pid = self._processes.start(lambda: self._become_supervisor(become, status_write))
+        except (OSError, HostlerError) as error:
+            close_descriptors((status_read,))
+            self._events.append(ChildFailed(action.child, str(error)))
+            self._events.append(ChildExited(action.child, "was not started"))
+            return
+        finally:
+            close_descriptors((status_write,))
+        self._records[action.child] = _Record(action.child, NEW_SUPERVISOR, 1, pid, MessageReader(status_read))
+        self._host.started(NEW_SUPERVISOR, 1, pid)
+
+    def _become_supervisor(self, become: Callable[[], NoReturn], status_fd: int) -> int:
+        """After fork. All other descriptors are closed by the kernel as the program begins."""
+        try:
+            become()
+        except OSError as error:
+            message = f"cannot start {error.filename or 'the program'}: {error.strerror}"
+            send_message(status_fd, {"event": "failed", "message": message})
+            return 1
+
+    def _hand_over(self, action: HandOver) -> None:
+        record = self._records.pop(action.child)
+        record.reader.close()
+        self._host.hand_over(record.pid)
+
     def _descriptors(self) -> list[int]:
         """Return everything that a child has no business with."""
         mine = [self._lifeline_write, *self._host.descriptors()]
@@ -482,7 +532,7 @@ class Supervisor:
             self._events.append(Refused(str(error)))
             return
         self._generations[generation.number] = generation
-        self._events.append(Prepared(generation.number, generation.roles))
+        self._events.append(Prepared(generation.number, generation.roles, generation.strategy))
 
     def _adopt(self, action: Adopt) -> None:
         self._host.adopt(action.generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 from hostler.contracts import Listener
 from hostler.system.channel import Message, receive_with_descriptors, send_with_descriptors
@@ -28,7 +28,7 @@ def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
     Returns:
         False when the fork server is gone or does not keep up.
     """
-    listeners = [[each.kind, each.host, each.port, each.address] for each in request.listeners]
+    listeners = [asdict(each) for each in request.listeners]
     message: Message = {"role": request.role, "slot": request.slot, "listeners": listeners}
     descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners)]
     return send_with_descriptors(control_fd, message, descriptors)
@@ -45,6 +45,6 @@ def receive_fork_request(control_fd: int) -> ForkRequest | None:
         return None
     message, descriptors = received
     status_fd, lifeline_fd = descriptors[:_FIXED]
-    described = [Listener(-1, *each) for each in message["listeners"]]
-    listeners = tuple(replace(each, fd=fd) for each, fd in zip(described, descriptors[_FIXED:], strict=True))
+    described = zip(message["listeners"], descriptors[_FIXED:], strict=True)
+    listeners = tuple(Listener(**{**each, "fd": fd}) for each, fd in described)
     return ForkRequest(message["role"], message["slot"], status_fd, lifeline_fd, listeners)

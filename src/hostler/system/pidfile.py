@@ -16,17 +16,28 @@ class PidFile:
     number can be somebody else's by now.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Create or take over the file.
+    def __init__(self, path: Path, fd: int = -1) -> None:
+        """Create or take over the file; one whose lock we have inherited has the other's pid until `write`.
+
+        Args:
+            path: where.
+            fd: the descriptor of the supervisor that has started us in an upgrade, or -1.
 
         Raises:
             BindError: a living process holds it.
             PrivilegeError: the file cannot be written.
         """
         self.path = path
-        self.fd = _lock(path)
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, b"%d\n" % os.getpid(), 0)
+        self.fd = fd
+        if fd < 0:
+            self.fd = _lock(path)
+            self.write()
+
+    def write(self) -> None:
+        """Write our pid. Who reads meanwhile finds one number or the other."""
+        line = b"%d\n" % os.getpid()
+        os.pwrite(self.fd, line, 0)
+        os.ftruncate(self.fd, len(line))
 
     def close(self) -> None:
         """Let go of the lock without removing the file; after fork, in children."""
@@ -34,7 +45,7 @@ class PidFile:
 
     def remove(self) -> None:
         """Remove the file if it is still ours, and let go of it."""
-        if _is_same_file(self.path, self.fd):
+        if _is_same_file(self.path, self.fd) and os.pread(self.fd, 32, 0) == b"%d\n" % os.getpid():
             self.path.unlink(missing_ok=True)
         self.close()
 

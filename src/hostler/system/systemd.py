@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 LISTEN_FDS_START = 3
 # What our children must not inherit: they would speak for the service.
 PRIVATE_VARIABLES = (
-    "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+    "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "_HOSTLER_BEQUEST",
 )  # fmt: skip
 
 
@@ -50,11 +50,17 @@ class Notifier:
         self._pid = pid
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.is_managed = bool(address)
         self.watchdog_interval = _watchdog_interval(environment, pid) if address else None
 
     def ready(self, status: str) -> None:
         """Tell that we serve: READY=1."""
         self._send(f"READY=1\nMAINPID={self._pid}\nSTATUS={status}")
+
+    def hand_over(self, pid: int) -> None:
+        """Tell which process is the service from now on, and say no more: it speaks for itself (sd_notify(3))."""
+        self._send(f"MAINPID={pid}")
+        self._address = ""
 
     def reloading(self) -> None:
         """Tell that a reload has begun; `ready` ends it."""

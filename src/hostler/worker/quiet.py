@@ -31,6 +31,9 @@ class QuietHooks:
     def ended(self) -> None:
         """See `ServerHooks`."""
 
+    def upgrading(self) -> None:
+        """See `ServerHooks`."""
+
     def worker_forking(self, slot: int) -> None:
         """See `ServerHooks`."""
 

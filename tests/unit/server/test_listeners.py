@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,32 @@ def test_socket_of_the_service_manager_is_opened_with_its_protocol() -> None:
         (listener,) = pool.listeners(addresses, 1, 16)
         assert (listener.protocol, listener.fd) == ("uwsgi", server.fileno())
         assert listener.address == f"uwsgi://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_heir_has_the_sockets_and_later_their_files(tmp_path: Path) -> None:
+    texts = [f"unix:{tmp_path}/a", f"unix:{tmp_path}/b", "127.0.0.1:0"]
+    former = ListenerPool(PassedSockets(), reuse_port=False)
+    former.open(former.resolve(texts), 1, 16)
+    left = [replace(each, fd=os.dup(each.fd)) for each in former.leave()]
+    heir = ListenerPool(PassedSockets(), reuse_port=False, left=left)
+    wanted = heir.resolve([texts[0], texts[2]])
+    heir.open(wanted, 1, 16)
+    assert [each.address for each in heir.listeners(wanted, 1, 16)] == [former.addresses()[0], former.addresses()[2]]
+    former.hand_over()
+    heir.take_over()
+    assert (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists(), "nobody listens there any more"
+    heir.close()
+    assert not (tmp_path / "a").exists()
+
+
+def test_heir_that_does_not_come_up_leaves_the_files(tmp_path: Path) -> None:
+    former = ListenerPool(PassedSockets(), reuse_port=False)
+    former.open(former.resolve([f"unix:{tmp_path}/a"]), 1, 16)
+    left = [replace(each, fd=os.dup(each.fd)) for each in former.leave()]
+    heir = ListenerPool(PassedSockets(), reuse_port=False, left=left)
+    heir.open(heir.resolve([f"unix:{tmp_path}/a", f"unix:{tmp_path}/new"]), 1, 16)
+    heir.close()
+    assert (tmp_path / "a").exists()
+    assert not (tmp_path / "new").exists()
+    former.close()

@@ -14,6 +14,8 @@ from hostler.supervisor.model import (
     Command,
     Concluded,
     Finish,
+    HandOver,
+    Launch,
     Log,
     Order,
     Outcome,
@@ -21,8 +23,10 @@ from hostler.supervisor.model import (
     Prepare,
     ReopenLogs,
     Resized,
+    Resume,
     Spawn,
     StopListening,
+    Strategy,
     Tell,
     Turn,
     Vacate,
@@ -264,6 +268,167 @@ class TestReload:
         drive.prepared(workers(1))
         drive.ready(2)
         assert [action for action in drive.exit(1) if isinstance(action, Spawn)] == []
+
+
+class TestStages:
+    """Reloads that replace some workers at a time."""
+
+    def test_one_by_one_starts_a_worker_only_when_the_former_has_ended(self) -> None:
+        drive = Drive(workers(2), Strategy.ONE_BY_ONE).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2), Strategy.ONE_BY_ONE)
+        assert drive.spawned() == [("worker", 1, 2)]
+        drive.ready(3)
+        assert drive.orders(Order.DRAIN) == [1]
+        assert len(drive.spawned()) == 1
+        drive.exit(1)
+        assert drive.spawned()[-1] == ("worker", 2, 2)
+        assert drive.asked(Adopt) == []
+        drive.ready(4)
+        assert drive.asked(Adopt) == [Adopt(2)]
+        assert drive.orders(Order.DRAIN) == [1, 2]
+
+    def test_rolling_replaces_a_quarter_at_a_time(self) -> None:
+        drive = Drive(workers(8)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(8), Strategy.ROLLING)
+        for stage in range(4):
+            assert drive.spawned()[-2:] == [("worker", 2 * stage + 1, 2), ("worker", 2 * stage + 2, 2)]
+            drive.ready(*drive.numbers(ChildState.STARTING))
+            for child in drive.numbers(ChildState.DRAINING):
+                drive.exit(child)
+        assert len(drive.spawned()) == 8
+        assert drive.asked(Adopt) == [Adopt(2)]
+
+    def test_first_worker_that_cannot_load_changes_nothing(self) -> None:
+        drive = Drive(workers(3)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(3), Strategy.ONE_BY_ONE)
+        drive.fail(4)
+        drive.exit(4)
+        assert drive.numbers(ChildState.READY) == [1, 2, 3]
+        assert len(drive.spawned()) == 1
+
+    def test_later_worker_that_cannot_load_brings_back_those_that_were_replaced(self) -> None:
+        drive = Drive(workers(3)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(3), Strategy.ONE_BY_ONE)
+        drive.ready(4)
+        drive.exit(1)
+        drive.fail(5)
+        assert drive.asked(Abandon) == [Abandon(2)]
+        assert drive.spawned()[-1] == ("worker", 1, 1)
+        assert 4 in drive.numbers(ChildState.READY), "it serves until the old one is back"
+        drive.ready(6)
+        assert 4 in drive.numbers(ChildState.DRAINING)
+        assert drive.numbers(ChildState.READY) == [2, 3, 6]
+
+    def test_new_worker_serves_on_when_the_old_code_does_not_load_any_more(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2), Strategy.ONE_BY_ONE)
+        drive.ready(3)
+        drive.exit(1)
+        drive.fail(4)
+        drive.exit(4)
+        for _ in range(3):
+            (restored,) = drive.numbers(ChildState.STARTING)
+            drive.fail(restored)
+            drive.exit(restored)
+            drive.wait(30)
+        assert drive.numbers(ChildState.READY) == [2, 3]
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2))
+        drive.ready(*drive.numbers(ChildState.STARTING))
+        assert {child.generation for child in drive.children(ChildState.READY)} == {3}
+
+    def test_old_worker_is_replaced_by_an_old_one_while_its_turn_has_not_come(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(2), Strategy.ONE_BY_ONE)
+        drive.exit(2, "was killed by SIGKILL")
+        assert drive.spawned()[-1] == ("worker", 2, 1)
+
+    def test_new_fork_server_comes_first_and_the_old_one_stays_to_the_end(self) -> None:
+        drive = Drive(preloaded(2)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(preloaded(2), Strategy.ONE_BY_ONE)
+        drive.ready(4)
+        drive.ready(5)
+        assert drive.orders(Order.DRAIN) == [2]
+        drive.exit(2)
+        drive.ready(6)
+        assert sorted(drive.orders(Order.DRAIN)) == [1, 2, 3]
+
+
+class TestUpgrade:
+    def test_everything_drains_when_the_new_supervisor_serves(self) -> None:
+        drive = Drive(workers(2)).booted()
+        drive.command(Command.UPGRADE)
+        assert drive.asked(Launch) == [Launch(3)]
+        assert drive.core.phase is Phase.UPGRADING
+        drive.ready(3)
+        assert drive.asked(HandOver) == [HandOver(3)]
+        assert drive.orders(Order.DRAIN) == [1, 2]
+        assert drive.asked(StopListening) == []
+        drive.exit(1)
+        drive.exit(2)
+        assert drive.finish() == Finish(0)
+
+    def test_supervisor_that_does_not_come_up_changes_nothing(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.UPGRADE)
+        drive.fail(2, "hostler.toml: there is no option 'treads'")
+        assert drive.asked(Resume) == [Resume()]
+        drive.exit(2)
+        assert drive.core.phase is Phase.RUNNING
+        assert drive.numbers(ChildState.READY) == [1]
+        drive.wait(100)
+        assert len(drive.asked(Launch)) == 1
+        assert "upgrade abandoned, this supervisor and its workers stay: hostler.toml" in drive.logged()
+
+    def test_supervisor_that_takes_too_long_is_killed(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.UPGRADE)
+        drive.wait(74)
+        assert drive.asked(Resume) == []
+        drive.wait(1)
+        assert drive.asked(Resume) == [Resume()]
+        assert drive.orders(Order.KILL) == [2]
+        assert "new supervisor was not ready within 75 s" in drive.logged()
+
+    def test_worker_that_crashes_meanwhile_is_replaced(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.UPGRADE)
+        drive.exit(1)
+        assert drive.spawned() == [("worker", 1, 1)]
+
+    def test_reload_waits_for_the_end_of_the_upgrade(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.UPGRADE)
+        drive.command(Command.RELOAD)
+        assert drive.asked(Prepare) == []
+        drive.fail(2)
+        assert drive.asked(Prepare) == [Prepare(2)]
+
+    def test_upgrade_waits_for_the_end_of_a_reload(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.RELOAD)
+        drive.prepared(workers(1))
+        drive.command(Command.UPGRADE)
+        assert drive.asked(Launch) == []
+        drive.ready(2)
+        assert drive.asked(Launch) == [Launch(3)]
+
+    def test_stop_ends_the_new_supervisor_too(self) -> None:
+        drive = Drive(workers(1)).booted()
+        drive.command(Command.UPGRADE)
+        drive.command(Command.DRAIN)
+        assert sorted(drive.orders(Order.DRAIN)) == [1, 2]
+        assert drive.ready(2) == []
+        drive.exit(1)
+        drive.exit(2)
+        assert drive.finish() == Finish(0)
 
 
 class TestRecycling:

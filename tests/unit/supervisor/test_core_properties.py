@@ -8,19 +8,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from hostler.supervisor.core import NEW_SUPERVISOR
 from hostler.supervisor.model import (
     ACTIVE,
     ChildState,
     Command,
     Concluded,
+    HandOver,
+    Launch,
     Log,
     Order,
     Phase,
     Prepare,
     Resized,
     Role,
+    StopListening,
+    Strategy,
     Tell,
 )
+from hostler.supervisor.plan import size_of_stage
 from tests.fakes.supervision import Drive, preloaded, workers
 
 COUNTS = st.integers(1, 4)
@@ -30,10 +36,16 @@ class SupervisorMachine(RuleBasedStateMachine):
     """A supervisor whose children do whatever they like, but end when they are killed."""
 
     # Most of what can go wrong goes wrong after the start, and a failed start ends everything.
-    @initialize(count=COUNTS, preload=st.booleans(), is_booted=st.sampled_from([True, True, True, False]))
-    def start(self, count: int, preload: bool, is_booted: bool) -> None:
+    @initialize(
+        count=COUNTS,
+        preload=st.booleans(),
+        strategy=st.sampled_from(Strategy),
+        is_booted=st.sampled_from([True, True, True, False]),
+    )
+    def start(self, count: int, preload: bool, strategy: Strategy, is_booted: bool) -> None:
         self.preload = preload
-        self.drive = Drive(self._roles(count))
+        self.strategy = strategy
+        self.drive = Drive(self._roles(count), strategy)
         if is_booted:
             self.drive.booted()
 
@@ -48,17 +60,24 @@ class SupervisorMachine(RuleBasedStateMachine):
         """A request to prepare is always answered at once, as the shell does."""
         if self.drive.core.phase is Phase.RELOADING and self.drive.core.candidate is None:
             if is_good:
-                self.drive.prepared(self._roles(count))
+                self.drive.prepared(self._roles(count), self.strategy)
             else:
                 self._check_failed_reload(self.drive.refused)
 
     def _check_failed_reload(self, fail: Callable[[], object]) -> None:
         before = set(self._ready(self.drive.core.current.generation))
+        served = self._served()
         fail()
         assert set(self._ready(self.drive.core.current.generation)) == before
+        assert self._served() == served
 
     def _ready(self, generation: int) -> list[int]:
         return [each.number for each in self.drive.children(ChildState.READY) if each.generation == generation]
+
+    def _served(self) -> set[tuple[str, int]]:
+        """The wanted slots in which somebody serves."""
+        wanted = {(role.name, slot) for role, slot in self.drive.core.current.slots()}
+        return {(each.role.name, each.slot) for each in self.drive.children(ChildState.READY)} & wanted
 
     @rule(data=st.data(), is_good=st.booleans(), count=COUNTS)
     def child_gets_ready(self, data: st.DataObject, is_good: bool, count: int) -> None:
@@ -110,6 +129,13 @@ class SupervisorMachine(RuleBasedStateMachine):
         self.drive.command(Command.RELOAD)
         self._answer(is_good, count)
 
+    @rule(is_good=st.booleans(), count=COUNTS)
+    def operator_upgrades(self, is_good: bool, count: int) -> None:
+        served = self._served()
+        self.drive.command(Command.UPGRADE)
+        self._answer(is_good, count)
+        assert self._served() == served
+
     @precondition(lambda self: len(self.drive.actions) > 30)
     @rule(command=st.sampled_from([Command.DRAIN, Command.INTERRUPT, Command.STOP]))
     def operator_stops(self, command: Command) -> None:
@@ -125,13 +151,28 @@ class SupervisorMachine(RuleBasedStateMachine):
                     for each in self.drive.children(*ACTIVE)
                     if each.generation == plan.generation and each.role.name == role.name
                 ]
-                assert len(active) <= role.count + 1
+                assert len(active) <= role.count + size_of_stage(plan.strategy, role.count + 1)
 
     @invariant()
-    def nobody_but_current_and_candidate_takes_a_slot(self) -> None:
+    def nobody_else_takes_a_slot_but_who_serves_until_it_is_restored(self) -> None:
         core = self.drive.core
         known = {plan.generation for plan in (core.current, core.candidate) if plan is not None}
-        assert {each.generation for each in self.drive.children(*ACTIVE)} <= known
+        for child in self.drive.children(*ACTIVE):
+            if child.generation not in known:
+                assert child.is_ready
+                owner = core.plans.owner(child.role.name, child.slot)
+                assert not core.roster.is_served(child.role.name, child.slot, owner.generation)
+
+    @invariant()
+    def new_supervisor_is_there_only_in_an_upgrade_and_only_once(self) -> None:
+        core = self.drive.core
+        new = [each for each in self.drive.children(*ACTIVE) if each.role.name == NEW_SUPERVISOR]
+        assert len(new) == (core.phase is Phase.UPGRADING)
+
+    @invariant()
+    def listeners_are_given_away_or_closed_but_once(self) -> None:
+        ends = len(self.drive.asked(HandOver)) + len(self.drive.asked(StopListening))
+        assert ends == (self.drive.core.phase in (Phase.STOPPING, Phase.ENDED))
 
     @invariant()
     def everyone_on_the_way_out_has_a_deadline_or_is_killed(self) -> None:
@@ -148,13 +189,27 @@ class SupervisorMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_reload_that_began_is_concluded_once(self) -> None:
-        begun, concluded = len(self.drive.asked(Prepare)), len(self.drive.asked(Concluded))
-        if self.drive.core.phase is Phase.RELOADING:
-            assert concluded == begun - 1
-        elif self.drive.core.phase is Phase.RUNNING:
-            assert concluded == begun
-        else:
-            assert begun <= concluded <= begun + 1
+        begun = len(self.drive.asked(Prepare))
+        concluded = sum(each.command is Command.RELOAD for each in self.drive.asked(Concluded))
+        match self.drive.core.phase:
+            case Phase.RELOADING:
+                assert concluded == begun - 1
+            case Phase.RUNNING | Phase.UPGRADING:
+                assert concluded == begun
+            case _:
+                assert begun <= concluded <= begun + 1
+
+    @invariant()
+    def every_upgrade_that_began_is_concluded_once(self) -> None:
+        begun = len(self.drive.asked(Launch))
+        concluded = sum(each.command is Command.UPGRADE for each in self.drive.asked(Concluded))
+        match self.drive.core.phase:
+            case Phase.UPGRADING:
+                assert concluded == begun - 1
+            case Phase.RUNNING | Phase.RELOADING:
+                assert concluded == begun
+            case _:
+                assert begun <= concluded <= begun + 1
 
     @invariant()
     def nothing_runs_after_the_end(self) -> None:
@@ -176,7 +231,7 @@ class SupervisorMachine(RuleBasedStateMachine):
         for child in self.drive.numbers(*ChildState):
             self.drive.exit(child)
         assert self.drive.core.phase is Phase.ENDED
-        assert self.drive.clock.now() - asked_at <= 30.001
+        assert self.drive.clock.now() - asked_at <= 32.001
         levels = {action.level for action in self.drive.asked(Log)}
         assert levels <= {"debug", "info", "warning", "error"}
 

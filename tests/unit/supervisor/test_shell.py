@@ -6,7 +6,9 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,6 +33,7 @@ class FakeHost:
         self.pids: list[int] = []
         self._when_ready = when_ready
         self._kept_fd = kept_fd
+        self.launched: Callable[[int], NoReturn] | None = None
 
     def prepare(self, number: int) -> Generation:
         self.calls.append("prepare")
@@ -54,6 +57,20 @@ class FakeHost:
 
     def refused(self) -> None:
         self.calls.append("refused")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def launch(self, status_fd: int) -> Callable[[], NoReturn]:
+        self.calls.append("launch")
+        if self.launched is None:
+            raise ConfigurationError("this is process 1 of a container")
+        return partial(self.launched, status_fd)
+
+    def hand_over(self, pid: int) -> None:
+        self.calls.append("hand over")
+        self.pids.append(pid)
+
+    def resume(self) -> None:
+        self.calls.append("resume")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def vacate(self, role: str, slot: int) -> None:
@@ -246,12 +263,35 @@ def test_logs_are_reopened(signals: SignalQueue) -> None:
     assert host.calls == ["announce", "reopen logs", "stop listening"]
 
 
-def test_reserved_signal_does_not_end_it(signals: SignalQueue, caplog: pytest.LogCaptureFixture) -> None:
-    def both() -> None:
-        os.kill(os.getpid(), signal.SIGUSR2)
-        os.kill(os.getpid(), signal.SIGTERM)
+def test_refused_upgrade_changes_nothing(signals: SignalQueue) -> None:
+    host = FakeHost(own_signal(signal.SIGUSR2))
+    assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "launch", "resume", "stop listening"]
 
-    assert supervise(signals, FakeHost(both), serve) == Finish(0)
+
+def test_program_that_cannot_be_started_changes_nothing(signals: SignalQueue) -> None:
+    def become(_: int) -> NoReturn:
+        os.execve("/nowhere/hostler", ["hostler"], {})
+
+    host = FakeHost(own_signal(signal.SIGUSR2))
+    host.launched = become
+    assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "launch", "resume", "stop listening"]
+
+
+def test_new_supervisor_that_serves_is_left_to_itself(signals: SignalQueue) -> None:
+    def become(status_fd: int) -> NoReturn:
+        send_message(status_fd, {"event": "ready"})
+        select.select([], [], [], 20)
+        os._exit(0)
+
+    host = FakeHost(own_signal(signal.SIGUSR2))
+    host.launched = become
+    assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "launch", "hand over"]
+    new = host.pids[-1]
+    os.kill(new, signal.SIGKILL)
+    os.waitpid(new, 0)
 
 
 def test_strangers_are_reaped_and_ignored(signals: SignalQueue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,11 +54,12 @@ def test_fork_request_arrives_with_working_descriptors() -> None:
     ours, theirs = open_control_pair()
     status_read, status_write = open_pipe()
     lifeline_read, lifeline_write = open_pipe()
-    listener = Listener(lifeline_read, "tcp", "127.0.0.1", 80, "http://127.0.0.1:80")
+    listener = Listener(lifeline_read, "tcp", "127.0.0.1", 80, "http://127.0.0.1:80", "uwsgi", proxy_protocol=True)
     assert send_fork_request(ours, ForkRequest("worker", 2, status_write, lifeline_read, (listener,)))
     request = receive_fork_request(theirs)
     assert request is not None
-    assert (request.role, request.slot, request.listeners[0].address) == ("worker", 2, "http://127.0.0.1:80")
+    assert (request.role, request.slot) == ("worker", 2)
+    assert replace(request.listeners[0], fd=lifeline_read) == listener
     assert request.listeners[0].fd not in (lifeline_read, -1)
     os.write(request.status_fd, b"hi")
     assert os.read(status_read, 2) == b"hi"

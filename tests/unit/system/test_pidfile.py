@@ -47,3 +47,19 @@ def test_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(PrivilegeError):
         PidFile(tmp_path / "pid")
     assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_inherited_lock_changes_the_number_only_when_asked(tmp_path: Path) -> None:
+    former = PidFile(tmp_path / "pid")
+    os.pwrite(former.fd, b"1234567\n", 0)
+    heir = PidFile(tmp_path / "pid", os.dup(former.fd))
+    assert heir.path.read_text() == "1234567\n"
+    heir.remove()
+    assert heir.path.exists(), "it was still the other's"
+
+
+def test_who_has_handed_over_leaves_the_file(tmp_path: Path) -> None:
+    former = PidFile(tmp_path / "pid")
+    os.pwrite(former.fd, b"1234567\n", 0)
+    former.remove()
+    assert (tmp_path / "pid").exists()

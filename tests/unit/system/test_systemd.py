@@ -87,3 +87,12 @@ def test_sockets_for_us_are_taken() -> None:
 )
 def test_sockets_for_others_are_left(variables: dict[str, str]) -> None:
     assert passed_sockets(variables, 42).descriptors == ()
+
+
+def test_service_is_handed_over_and_nothing_said_after_that(manager: socket.socket) -> None:
+    it = notifier(manager)
+    it.hand_over(77)
+    it.stopping()
+    notifier(manager).ping()
+    assert told(manager) == ["MAINPID=77"]
+    assert told(manager) == ["WATCHDOG=1"]

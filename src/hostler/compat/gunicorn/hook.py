@@ -120,6 +120,12 @@ class GunicornHooks(QuietHooks):
         """See `ServerHooks`; `on_exit`."""
         self._call_safely("on_exit", self._server)
 
+    # In a child of the supervisor.
+
+    def upgrading(self) -> None:
+        """See `ServerHooks`; `pre_exec`."""
+        self._call_safely("pre_exec", self._server)
+
     # In the process that forks.
 
     def worker_forking(self, slot: int) -> None:  # noqa: ARG002 - Gunicorn has no slots
