@@ -102,6 +102,10 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     prefix = config.app.script_name
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or re.search(r"[?#\s]", prefix)):
         yield "app.script_name", f'is {quote(prefix)}; it must be empty, or begin with "/" and not end with it'
+    for target in config.reload.warm_up:
+        # RFC 9112 3.2.1: the target of a request is a path, perhaps with a query, in visible ASCII.
+        if not re.fullmatch(r"/[!-~]*", target) or "#" in target:
+            yield "reload.warm_up", f'has {quote(target)}; it must be a path such as "/health", percent-encoded'
     for mount in config.app.mounts:
         if fault := _find_mount_fault(mount):
             yield "app.mounts", f"has {quote(mount)}, which {fault}"

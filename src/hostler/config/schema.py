@@ -511,6 +511,38 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """How a reload replaces the workers, and what they must be able to do before they serve."""
+
+    # The quickest, and what a configuration without this option has always done.
+    strategy: Literal["all", "rolling", "one-by-one"] = option(
+        "all",
+        Text(choices=("all", "rolling", "one-by-one")),
+        doc="How many workers a reload replaces at a time: `all`, which for a moment takes twice the memory; "
+        "`rolling`, a quarter of them; or `one-by-one`. Each time new workers are ready first, and the next begin when "
+        "the old ones have ended. `one-by-one` holds for workers that are recycled, too.",
+    )
+    warm_up: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH"),
+        doc="Paths that a new worker requests of its own application before it takes traffic, such as `/health`. An "
+        "answer of 500 or above, or none, is a worker that did not come up.",
+    )
+    # Arbitrary: half of what a worker has for coming up.
+    warm_up_timeout: float = option(
+        30.0,
+        Duration(minimum=0.001),
+        doc="How long all requests of `reload.warm_up` may take together.",
+    )
+    touch: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH"),
+        doc="Files whose time of change is looked at every second; when one has changed, Hostler reloads. "
+        "A file need not exist yet.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """What `hostler dev` watches."""
 
@@ -542,6 +574,7 @@ class Config:
     websocket: Websocket = field(default_factory=Websocket)
     trust: Trust = field(default_factory=Trust)
     log: Log = field(default_factory=Log)
+    reload: Reload = field(default_factory=Reload)
     dev: Dev = field(default_factory=Dev)
 
 
@@ -556,6 +589,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "websocket": Websocket,
         "trust": Trust,
         "log": Log,
+        "reload": Reload,
         "dev": Dev,
     }
 )

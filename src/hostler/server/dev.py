@@ -80,6 +80,8 @@ def adapt_explicit(config: Config) -> Config:
         config,
         app=replace(config.app, preload=False, env=MappingProxyType({**debug, **config.app.env})),
         server=server,
+        # A broken application shows why, instead of not starting.
+        reload=replace(config.reload, warm_up=()),
         workers=replace(config.workers, count=1, max_requests=0, max_requests_jitter=0),
     )
 

@@ -17,7 +17,7 @@ from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
-from hostler.supervisor.model import Role
+from hostler.supervisor.model import Role, Strategy
 from hostler.supervisor.shell import Generation
 from hostler.system.address import Address
 from hostler.system.bequest import Bequest, accept_bequest, bequeath, sockets_of_manager
@@ -193,7 +193,14 @@ class ServerHost:
         for companion in self._options.companions:
             roles.append(Role(companion.name, graceful_timeout=1.0))
             mains[companion.name] = partial(run_companion, companion)
-        return Generation(number, tuple(roles), mains, frozenset({FORK_SERVER}), partial(self._listeners, release))
+        return Generation(
+            number,
+            tuple(roles),
+            mains,
+            frozenset({FORK_SERVER}),
+            partial(self._listeners, release),
+            Strategy(config.reload.strategy),
+        )
 
     def _listeners(self, release: Release, role: str, slot: int) -> tuple[Listener, ...]:
         if role != WORKER:

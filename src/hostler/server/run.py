@@ -8,6 +8,7 @@ from hostler.config import Config
 from hostler.errors import ApplicationError, BindError, ConfigurationError, HostlerError, PrivilegeError
 from hostler.server.host import ServerHost
 from hostler.server.options import Companion, Options
+from hostler.server.touch import TouchFiles
 from hostler.supervisor.model import Finish
 from hostler.supervisor.shell import CAUGHT, Supervisor
 from hostler.system.clock import SystemClock
@@ -54,15 +55,17 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
 
 
 def _supervise(host: ServerHost, signals: SignalQueue) -> Finish:
+    clock = SystemClock()
     supervisor = Supervisor(
         host,
         host.prepare(1),
         own_pid=own_pid(),
         processes=SystemProcesses(),
-        clock=SystemClock(),
+        clock=clock,
         signals=signals,
         random_fraction=random_fraction,
     )
+    supervisor.attend(TouchFiles(clock, lambda: host.config.reload.touch))
     return supervisor.run()
 
 

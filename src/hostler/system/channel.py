@@ -74,6 +74,11 @@ def open_pipe() -> tuple[int, int]:
     return os.pipe()
 
 
+def write_byte(fd: int, value: int) -> None:
+    """Write one byte to a pipe."""
+    os.write(fd, bytes((value,)))
+
+
 def open_control_pair() -> tuple[int, int]:
     """Return two connected descriptors for `send_with_descriptors`: ours and the child's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

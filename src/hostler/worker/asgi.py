@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, cast
 
 from hostler.app import describe_failure
-from hostler.contracts import AsgiApplication, ChildContext, EngineSettings, Mount
+from hostler.contracts import AsgiApplication, ChildContext, EngineSettings, Listener, Mount
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.system.channel import send_message
 from hostler.system.entropy import random_integer
@@ -32,6 +32,7 @@ from hostler.worker.hooks import LoopHooks
 from hostler.worker.lifespan import Lifespan
 from hostler.worker.loop import make_loop, name_loop
 from hostler.worker.orphan import build_orphan_guard
+from hostler.worker.rehearsal import Rehearsal
 from hostler.worker.settings import build_engine_settings, shutdown_time
 
 # Seconds for the application's shutdown after an order to end at once; the supervisor kills after two.
@@ -165,7 +166,9 @@ class AsgiWorker:
             is_asgi=True,
             is_development=self._assignment.is_development,
         )
-        engine = self._make_engine(settings, state)
+        if config.reload.warm_up:
+            await self._rehearse(settings, state)
+        engine = self._make_engine(settings, self._context.listeners, self._hooks, state)
         self._watch_signals(engine)
         self._take_errors()
         self._attach(engine)
@@ -179,7 +182,35 @@ class AsgiWorker:
             # Before their applications shut down, as they may use what that closes.
             await self._cancel(engine.requests())
 
-    def _make_engine(self, settings: EngineSettings, state: dict[str, Any] | None) -> AsgiEngineLike:
+    async def _rehearse(self, settings: EngineSettings, state: dict[str, Any] | None) -> None:
+        """Answer the requests of the warm-up; see `worker.rehearsal`. Their failure ends the start."""
+        config = self._assignment.config
+        ended: asyncio.Future[None] = self._loop.create_future()
+        hooks = LoopHooks(
+            self._context.status_fd,
+            self._assignment.error_page,
+            threads=config.workers.threads,
+            when_finished=lambda: ended.set_result(None),
+        )
+        with Rehearsal(config.reload.warm_up, config.reload.warm_up_timeout, self._context.status_fd) as rehearsal:
+            engine = self._make_engine(rehearsal.adapt(settings), (rehearsal.listener,), hooks, state)
+            self._attach(engine)
+            rehearsal.start(lambda: self._loop.call_soon_threadsafe(engine.drain))
+            try:
+                await ended
+            finally:
+                self._detach()
+                hooks.close()
+                await self._cancel(engine.requests())
+                self._deadline = None
+
+    def _make_engine(
+        self,
+        settings: EngineSettings,
+        listeners: Sequence[Listener],
+        hooks: LoopHooks,
+        state: dict[str, Any] | None,
+    ) -> AsgiEngineLike:
         make = self._assignment.asgi_engine
         if make is None:
             # Only workers load the extension: the supervisor must stay free of its threads.
@@ -187,7 +218,7 @@ class AsgiWorker:
 
             make = AsgiEngine
         try:
-            return make(settings, self._context.listeners, self._mounts, self._hooks, self._loop, state)
+            return make(settings, listeners, self._mounts, hooks, self._loop, state)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"the engine cannot start: {error}; check the configuration") from error
 

@@ -20,7 +20,8 @@ from hostler.system.forking import ForkRequest, receive_fork_request
 from hostler.system.process import close_descriptors, fork_grandchild, own_pid
 from hostler.system.signals import ignore_signal, set_handler
 from hostler.worker.assignment import Assignment, load_mounts
-from hostler.worker.role import find_server, prepare_process, report_failure, serve_preloaded
+from hostler.worker.report import report_failure
+from hostler.worker.role import find_server, prepare_process, serve_preloaded
 
 
 def run_fork_server(assignment: Assignment, context: ChildContext) -> int:

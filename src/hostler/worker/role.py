@@ -21,6 +21,7 @@ from hostler.system.title import set_title
 from hostler.telemetry.log import install_log, reopen_log
 from hostler.worker.assignment import Assignment, is_asgi, load_mounts
 from hostler.worker.confinement import confine, pin
+from hostler.worker.report import report_failure
 from hostler.worker.wsgi import serve_wsgi
 
 # Seconds that exit handlers and the application's own threads get after serving has ended (arbitrary).
@@ -101,15 +102,6 @@ def _run_reporting(context: ChildContext, live: Callable[[], None]) -> int:
         report_failure(context.status_fd, error)
         return error.exit_status
     return 0
-
-
-def report_failure(status_fd: int, error: HostlerError) -> None:
-    """Tell the supervisor why this child cannot serve."""
-    details = error.details if isinstance(error, ApplicationError) else None
-    send_message(
-        status_fd,
-        {"event": "failed", "message": str(error), "details": details or "", "status": error.exit_status},
-    )
 
 
 def _prepare_load_serve(assignment: Assignment, context: ChildContext) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hostler.contracts import ChildContext, EngineHooks, EngineSettings, Listener, Mount
 from hostler.errors import ConfigurationError
-from hostler.system.channel import send_message
+from hostler.system.channel import open_pipe, send_message, write_byte
 from hostler.system.entropy import random_integer
 from hostler.system.limits import raise_descriptor_limit
 from hostler.system.process import close_descriptors
@@ -15,6 +15,7 @@ from hostler.system.signals import is_unclaimed, queue_for_engine, set_handler
 from hostler.worker.assignment import Assignment, EngineLike
 from hostler.worker.hooks import CrewHooks
 from hostler.worker.orphan import build_orphan_guard
+from hostler.worker.rehearsal import Rehearsal
 from hostler.worker.settings import build_engine_settings
 
 # What the engine is told, and what would otherwise end the process.
@@ -28,6 +29,9 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
         ConfigurationError: the engine cannot be made.
     """
     config = assignment.config
+    if config.reload.warm_up:
+        # While it loads a worker ends on TERM at once; so it does now.
+        _rehearse(assignment, context, mounts)
     # From here on signals go to the engine, also those that arrive before it runs.
     signal_fd = queue_for_engine(ENGINE_SIGNALS)
     if is_unclaimed(signal.SIGTERM):
@@ -50,6 +54,30 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
     hooks.attach(engine)
     send_message(context.status_fd, {"event": "ready"})
     engine.run()
+
+
+def _rehearse(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> None:
+    """Answer the requests of the warm-up; see `worker.rehearsal`.
+
+    Raises:
+        ApplicationError: one was not answered well.
+    """
+    reload = assignment.config.reload
+    order_read, order_write = open_pipe()
+    with Rehearsal(reload.warm_up, reload.warm_up_timeout, context.status_fd) as rehearsal:
+        settings = build_engine_settings(
+            assignment.config,
+            signal_fd=order_read,
+            lifeline_fd=context.lifeline_fd,
+            random_integer=random_integer,
+            is_development=assignment.is_development,
+        )
+        hooks = CrewHooks(context.status_fd, assignment.error_page)
+        engine = _make_engine(assignment, rehearsal.adapt(settings), (rehearsal.listener,), mounts, hooks)
+        hooks.attach(engine)
+        rehearsal.start(lambda: write_byte(order_write, signal.SIGTERM))
+        engine.run()
+    close_descriptors((order_read, order_write))
 
 
 def _make_engine(
