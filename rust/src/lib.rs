@@ -6,6 +6,7 @@ pub mod conn;
 pub mod net;
 pub mod reactor;
 pub mod request_id;
+pub mod shm;
 pub mod time;
 pub mod trust;
 pub mod worker;
@@ -21,7 +22,7 @@ mod _engine {
     use crate::python::{
         AsgiEngine, BodyInput, Engine, FileWrapper, Finished, HttpCycle, Operation, Runner,
         StartResponse, Waiter, WebSocketCycle, WsgiCall, check_access_log_format,
-        check_trusted_network,
+        check_trusted_network, scoreboard_layout,
     };
 
     /// The version of the extension, which is that of the package.

@@ -73,6 +73,8 @@ class ChildContext:
         control_fd: where requests to fork arrive, for a child that forks others; -1 for all else.
         supervisor_pid: the parent that it has, or will have once it is adopted.
         listeners: the listeners it serves.
+        board_fd: the scoreboard, for a child that writes to it; -1 for all else.
+        board_offset: where its block begins there.
     """
 
     role: str
@@ -82,6 +84,8 @@ class ChildContext:
     control_fd: int
     supervisor_pid: int
     listeners: tuple[Listener, ...] = ()
+    board_fd: int = -1
+    board_offset: int = 0
 
 
 # Runs a child's whole life and returns its exit status.
@@ -149,6 +153,9 @@ class EngineSettings:
     # Access log.
     access_log: str = ""  # "": off; "-": standard output; "syslog:..."; else a path
     access_log_format: str = "combined"  # common | combined | json | a format string
+    # The scoreboard: a shared memory file and where this engine's block begins in it; -1: nobody reads.
+    board_fd: int = -1
+    board_offset: int = 0
     temp_dir: str = "/tmp"  # noqa: S108 - files made there have no name
 
 

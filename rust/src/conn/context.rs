@@ -8,6 +8,7 @@ use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
 use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
+use crate::shm::Board;
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
 use crate::trust::{Forwarded, Networks, PeerAddr, Precedence, resolve};
 
@@ -87,6 +88,8 @@ pub struct Context {
     pub draining: bool,
     /// Requests finished since the start.
     pub finished: u64,
+    /// What others can read of this worker.
+    pub board: Board,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// Lines for the server log, to be taken by whoever can write it.
@@ -105,7 +108,7 @@ pub struct Context {
 impl Context {
     /// A context with empty queues.
     #[must_use]
-    pub fn new(settings: Settings, access_log: Option<AccessLog>) -> Self {
+    pub fn new(settings: Settings, access_log: Option<AccessLog>, board: Board) -> Self {
         Self {
             settings,
             now: Now::read(),
@@ -115,6 +118,7 @@ impl Context {
             buffered: 0,
             draining: false,
             finished: 0,
+            board,
             access_log,
             notices: Vec::new(),
             scratch: vec![0; SCRATCH],
@@ -129,6 +133,24 @@ impl Context {
     /// Brings the clock up to date after a call into the application, which may have taken long.
     pub fn refresh(&mut self) {
         self.now.millis = self.now.millis.max(coarse_millis());
+    }
+
+    /// Brings the clock up to date to the nanosecond, for what is measured.
+    pub fn read_clock(&mut self) {
+        self.now = Now::read();
+    }
+
+    /// Shows a request that this thread is about to call the application for.
+    pub fn enter(&mut self, request: &mut Request) {
+        let now = self.now.nanos;
+        request.seat = self.board.enter(now, |thread| request.entry(thread));
+        self.board.note_queues(self.ready.len(), self.buffered);
+    }
+
+    /// Shows the request no more: the application is done with it. A second time changes nothing.
+    pub fn leave(&mut self, request: &mut Request) {
+        let seat = std::mem::take(&mut request.seat);
+        self.board.leave(seat, self.now.nanos);
     }
 
     /// Notes that something has changed for the application of a connection.
@@ -160,6 +182,8 @@ impl Context {
     /// Ends a request: one line in the access log, and its memory goes to the next one.
     pub fn finish(&mut self, request: Box<Request>) {
         self.finished += 1;
+        self.board
+            .finish(request.status, request.started, self.now.nanos);
         if let Some(log) = &mut self.access_log {
             // The end is read from the clock, as the turn that answers may have begun long before.
             super::log_record::write(log, &request, monotonic_nanos());

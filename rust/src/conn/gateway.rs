@@ -105,7 +105,7 @@ impl Conn {
             return Step::Close;
         }
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch) {
+        let step = match self.receive(&mut scratch, &context.board) {
             Transfer::Blocked => Step::Wait,
             Transfer::Broken(_) | Transfer::Done(0) => Step::Close,
             Transfer::Done(count) => {

@@ -37,6 +37,7 @@ pub use writing::Part;
 
 use crate::codec::http1::{Refusal, Scanned};
 use crate::net::{Peer, Protocol, Speech, Stream, Transfer};
+use crate::shm::Board;
 use crate::time::Millis;
 use fastcgi::Records;
 use reading::Intake;
@@ -137,6 +138,8 @@ pub struct Conn {
     end_told: bool,
     /// Something of the present request's answer was sent.
     answering: bool,
+    /// When the request was complete whose answer has not begun; 0 for none.
+    asked: u64,
     /// Bytes of the request that is with the application.
     lent: usize,
     keep_alive: bool,
@@ -192,6 +195,7 @@ impl Conn {
             room_wanted: None,
             end_told: false,
             answering: false,
+            asked: 0,
             lent: 0,
             keep_alive: true,
             linger: false,
@@ -334,6 +338,9 @@ impl Conn {
 
     /// Lets go of everything before the connection is dropped. Returns the request that was not finished, if it is here.
     pub fn release(&mut self, context: &mut Context) -> Option<Box<Request>> {
+        if self.websocket.is_some() {
+            context.board.close_websocket();
+        }
         self.output.clear(&mut context.retired);
         if let Some(flow) = self.flow.take() {
             flow.close();
@@ -351,12 +358,15 @@ impl Conn {
         self.request.take()
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> Transfer {
+    fn receive(&mut self, buffer: &mut [u8], board: &Board) -> Transfer {
         self.budget = self.budget.saturating_sub(1);
         let transfer = self.stream.receive(buffer);
         match &transfer {
             // A short read means that the socket is empty (epoll(7)), unless the end of the stream is next.
-            Transfer::Done(count) => self.readable = *count == buffer.len() || self.ended,
+            Transfer::Done(count) => {
+                self.readable = *count == buffer.len() || self.ended;
+                board.receive(*count);
+            }
             Transfer::Blocked => self.readable = false,
             Transfer::Broken(_) => {}
         }
@@ -427,7 +437,7 @@ mod tests {
                 close_timeout: 1_000,
             },
         };
-        Context::new(settings, None)
+        Context::new(settings, None, Board::open(None).unwrap())
     }
 
     pub(super) fn conn(context: &Context) -> (Conn, UnixStream) {

@@ -155,7 +155,7 @@ impl Conn {
             return Step::Wait;
         }
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch) {
+        let step = match self.receive(&mut scratch, &context.board) {
             Transfer::Blocked => Step::Wait,
             Transfer::Broken(_) => Step::Close,
             Transfer::Done(0) if self.input.is_empty() => Step::Close,
@@ -358,6 +358,7 @@ impl Conn {
         self.deadline = super::NEVER;
         self.end_told = false;
         self.lent = request.bytes.len() + request.body.in_memory();
+        self.asked = request.started;
         context.ready.push_back(request);
     }
 
@@ -370,7 +371,7 @@ impl Conn {
             return Step::Wait;
         }
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch) {
+        let step = match self.receive(&mut scratch, &context.board) {
             Transfer::Blocked => {
                 self.intake = Some(intake);
                 Step::Wait
@@ -418,7 +419,7 @@ impl Conn {
             return Step::Wait;
         }
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch) {
+        let step = match self.receive(&mut scratch, &context.board) {
             Transfer::Blocked => {
                 self.intake = Some(intake);
                 Step::Wait
@@ -466,7 +467,7 @@ impl Conn {
         if !self.readable {
             return Step::Wait;
         }
-        match self.receive(&mut context.scratch) {
+        match self.receive(&mut context.scratch, &context.board) {
             Transfer::Blocked => Step::Wait,
             Transfer::Broken(_) | Transfer::Done(0) => Step::Close,
             Transfer::Done(_) => Step::Again,
@@ -475,6 +476,7 @@ impl Conn {
 
     /// Answers a request that never reaches the application. RFC 9112 9.6: the answer is the last on this connection.
     pub(super) fn refuse(&mut self, refusal: &Refusal, context: &mut Context) {
+        context.board.refuse();
         let mut request = self
             .request
             .take()

@@ -3,6 +3,7 @@
 use crate::codec::gateway::{Dialect, Told};
 use crate::codec::http1::Head;
 use crate::net::{Peer, Protocol};
+use crate::shm::{Entry, Seat};
 use crate::trust::Forwarded;
 
 use super::Body;
@@ -35,6 +36,8 @@ pub struct Request {
     pub trusted: bool,
     /// Names the request in logs and on error pages: made here, or taken over from a trusted peer.
     pub id: Vec<u8>,
+    /// Its place on the scoreboard while it is in the application.
+    pub seat: Seat,
     /// When its head was complete, in monotonic nanoseconds.
     pub started: u64,
     /// Status of the response, 0 while there is none.
@@ -61,6 +64,7 @@ impl Default for Request {
             forwarded: None,
             trusted: false,
             id: Vec::with_capacity(32),
+            seat: Seat::Outside,
             started: 0,
             status: 0,
             body_sent: 0,
@@ -75,6 +79,21 @@ impl Request {
     #[must_use]
     pub fn method(&self) -> &[u8] {
         self.head.method.of(&self.bytes)
+    }
+
+    /// What the scoreboard shows of it while `thread` calls the application.
+    pub(super) fn entry(&self, thread: u64) -> Entry<'_> {
+        let told = self.forwarded.as_deref();
+        let client = told.and_then(|told| told.client.as_ref());
+        Entry {
+            id: &self.id,
+            method: self.method(),
+            path: self.head.path.of(&self.bytes),
+            client: client
+                .map(|client| client.address)
+                .or_else(|| self.peer.ip()),
+            thread,
+        }
     }
 
     /// Whether the response must come without a body.

@@ -155,6 +155,7 @@ impl Conn {
         let limits = Limits {
             message_size: settings.max_message,
         };
+        context.board.open_websocket();
         self.websocket = Some(Box::new(Session {
             decoder: Decoder::new(&limits, agreement.map(|agreed| agreed.inflate)),
             deflate: agreement.map(|agreed| agreed.deflate),
@@ -300,7 +301,7 @@ impl Conn {
 
     fn read_websocket(&mut self, session: &mut Session, context: &mut Context) -> Step {
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch) {
+        let step = match self.receive(&mut scratch, &context.board) {
             Transfer::Blocked => Step::Wait,
             Transfer::Broken(_) | Transfer::Done(0) => Step::Close,
             Transfer::Done(count) => {

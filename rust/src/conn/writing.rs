@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::codec::http1::Refusal;
 use crate::net::Transfer;
+use crate::shm::Board;
 
 use super::outbox::{Flush, PORTION};
 use super::{
@@ -49,6 +50,10 @@ impl Conn {
     /// Sends `bytes` and then `part`. What the socket does not take now is kept in order.
     pub fn send(&mut self, bytes: &[u8], part: Option<Part>, context: &mut Context) -> Verdict {
         self.answering = true;
+        if self.asked != 0 {
+            let asked = std::mem::take(&mut self.asked);
+            context.board.answer_first(asked, context.now.nanos);
+        }
         if self.records.is_some() {
             return self.send_records(bytes, part, context);
         }
@@ -63,7 +68,7 @@ impl Conn {
     ) -> Verdict {
         let was_empty = self.output.is_empty();
         let verdict = match (part, was_empty) {
-            (None, true) => self.send_first(bytes),
+            (None, true) => self.send_first(bytes, &context.board),
             (Some(Part::Shared(payload)), true) => self.send_both(bytes, payload, context),
             (part, _) => {
                 self.output.push_copy(bytes);
@@ -84,8 +89,9 @@ impl Conn {
         verdict
     }
 
-    fn send_first(&mut self, bytes: &[u8]) -> Verdict {
+    fn send_first(&mut self, bytes: &[u8], board: &Board) -> Verdict {
         let (sent, verdict) = outcome(&self.stream.send(bytes));
+        board.send(sent as u64);
         self.output.push_copy(&bytes[sent..]);
         verdict
     }
@@ -103,6 +109,7 @@ impl Conn {
         ];
         let offered = runs[0].len() + runs[1].len();
         let (sent, verdict) = outcome(&self.stream.send_runs(&runs));
+        context.board.send(sent as u64);
         self.output.push_copy(&bytes[sent.min(bytes.len())..]);
         let at = sent.saturating_sub(bytes.len());
         self.output
@@ -140,6 +147,7 @@ impl Conn {
             .output
             .flush(&self.stream, &mut context.retired, &mut written);
         if written > 0 {
+            context.board.send(written);
             self.note_progress(context);
             self.report_flow();
             self.report_room(context);
@@ -164,6 +172,12 @@ impl Conn {
             context.refresh();
             self.stalled = context.now.millis + context.settings.write_timeout;
         }
+    }
+
+    /// Whether nothing of the present request's answer was sent yet.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.asked != 0
     }
 
     /// Lets the thread in the application see how much is unsent.

@@ -6,6 +6,7 @@ mod fields;
 mod mounts;
 mod report;
 mod response;
+mod scoreboard;
 mod settings;
 mod shared;
 mod values;
@@ -13,5 +14,6 @@ mod wsgi;
 
 pub use asgi::{AsgiEngine, Finished, HttpCycle, Operation, Runner, Waiter, WebSocketCycle};
 pub use engine::Engine;
+pub use scoreboard::scoreboard_layout;
 pub use settings::{check_access_log_format, check_trusted_network};
 pub use wsgi::{BodyInput, FileWrapper, StartResponse, WsgiCall};

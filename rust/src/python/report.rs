@@ -112,6 +112,7 @@ pub(super) fn log_failure(
     about: Option<&About>,
     error: &PyErr,
 ) -> Option<Vec<u8>> {
+    shared.scoreboard.fail();
     // Before 3.12 only this gives the exception its traceback; `value` leaves it apart.
     let raised = error.clone_ref(py).into_value(py);
     let told = about

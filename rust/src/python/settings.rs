@@ -11,6 +11,7 @@ use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
 use crate::conn::{Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
+use crate::shm::{Board, Place};
 use crate::time::Millis;
 use crate::trust::{Networks, Precedence};
 use crate::worker::WorkerSettings;
@@ -60,6 +61,8 @@ pub(super) struct EngineSettings {
     ws_compression: bool,
     ws_context_takeover: bool,
     ws_window_bits: u8,
+    board_fd: RawFd,
+    board_offset: u64,
 }
 
 /// `hostler.contracts.Listener`.
@@ -132,6 +135,15 @@ impl EngineSettings {
             signals: duplicate_optional(self.signal_fd)?,
             lifeline: duplicate_optional(self.lifeline_fd)?,
         })
+    }
+
+    /// This worker's block of the scoreboard, or one that nobody reads.
+    pub(super) fn open_board(&self) -> PyResult<Board> {
+        let place = duplicate_optional(self.board_fd)?.map(|fd| Place {
+            fd,
+            offset: self.board_offset,
+        });
+        Ok(Board::open(place)?)
     }
 
     pub(super) fn open_access_log(&self) -> PyResult<Option<AccessLog>> {

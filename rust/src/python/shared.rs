@@ -8,6 +8,8 @@ use pyo3::prelude::*;
 
 use crate::codec::http1::write_field;
 use crate::conn::{ConnId, Context, Part, Request};
+use crate::shm::BoardHandle;
+use crate::time::monotonic_nanos;
 use crate::worker::{Command, Crew, Mailbox, Worker};
 
 use super::mounts::{MountSettings, Mounts};
@@ -20,6 +22,7 @@ use super::wsgi::EnvironBuilder;
 pub(super) struct Shared {
     pub(super) crew: Crew<Worker>,
     pub(super) mailbox: Mailbox,
+    pub(super) scoreboard: BoardHandle,
     pub(super) mounts: Mounts,
     pub(super) hooks: Py<PyAny>,
     /// An event loop turns the engine, and only its thread touches it: all others leave commands.
@@ -69,15 +72,19 @@ impl Shared {
             .as_ref()
             .map(|log| log.format().needs().clone())
             .unwrap_or_default();
-        let context = Context::new(settings.for_connections(driver)?, access_log);
-        let worker = Worker::new(context, settings.for_worker()?, listeners)?;
-        let mailbox = Mailbox::new(worker.waker());
         let threads = match driver {
             Driver::Threads => settings.threads.max(1),
             Driver::Loop => 1,
         };
+        let board = settings.open_board()?;
+        board.begin(monotonic_nanos(), threads);
+        let scoreboard = board.handle();
+        let context = Context::new(settings.for_connections(driver)?, access_log, board);
+        let worker = Worker::new(context, settings.for_worker()?, listeners)?;
+        let mailbox = Mailbox::new(worker.waker());
         Ok(Arc::new(Self {
             mailbox,
+            scoreboard,
             crew: Crew::new(worker, threads),
             mounts: Mounts::new(mounts, &settings.script_name),
             hooks,

@@ -24,6 +24,7 @@ use crate::codec::ws::Agreement;
 use crate::conn::{Conn, ConnId, Context, Flow, Inbox, NEVER, Part, Phase, Request, Verdict};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
+use crate::shm::State;
 use crate::time::{Millis, Now};
 use slab::{FIRST_ID, Slab};
 
@@ -38,6 +39,10 @@ const ACCEPT_PAUSE: Millis = 500;
 
 /// Lines of the access log reach their file after this long at the latest.
 const LOG_DELAY: Millis = 1_000;
+
+/// While requests are in the application the reactor turns at least this often, so that whoever reads the scoreboard can
+/// tell a worker that waits from one that hangs.
+const BEAT: Millis = 1_000;
 
 /// What the descriptors that the worker watches have told it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +94,7 @@ pub struct Worker {
     /// When it has to fire.
     wanted: Millis,
     log_due: Millis,
+    beat_due: Millis,
     drain_deadline: Millis,
     in_flight: usize,
     stopped: bool,
@@ -127,6 +133,7 @@ impl Worker {
             armed: NEVER,
             wanted: NEVER,
             log_due: NEVER,
+            beat_due: NEVER,
             drain_deadline: NEVER,
             in_flight: 0,
             stopped: false,
@@ -181,8 +188,13 @@ impl Worker {
             Pause::ForRequests => !self.has_work() && !self.is_finished(),
         };
         self.arm()?;
-        self.poller.wait(block && self.unfinished.is_empty())?;
+        let blocks = block && self.unfinished.is_empty();
+        if blocks {
+            self.context.board.wait();
+        }
+        self.poller.wait(blocks)?;
         self.context.now = Now::read();
+        self.context.board.turn(self.context.now.nanos);
         let unfinished = std::mem::take(&mut self.unfinished);
         for index in 0..self.poller.reports().len() {
             self.react(self.poller.reports()[index]);
@@ -193,6 +205,10 @@ impl Worker {
         if self.context.now.millis >= self.armed {
             self.expire();
         }
+        let context = &self.context;
+        context
+            .board
+            .note_queues(context.ready.len(), context.buffered);
         Ok(())
     }
 
@@ -209,11 +225,13 @@ impl Worker {
 
     /// The next complete request whose client is still there.
     pub fn next_request(&mut self) -> Option<Box<Request>> {
-        while let Some(request) = self.context.ready.pop_front() {
+        while let Some(mut request) = self.context.ready.pop_front() {
             if self.conns.get_mut(request.conn).is_some() {
                 self.in_flight += 1;
+                self.context.enter(&mut request);
                 return Some(request);
             }
+            self.context.board.abandon();
             self.context.finish(request);
         }
         None
@@ -222,6 +240,9 @@ impl Worker {
     /// Sends a part of a response.
     pub fn send(&mut self, id: ConnId, bytes: &[u8], part: Option<Part>) {
         if let Some(conn) = self.conns.get_mut(id) {
+            if conn.is_unanswered() {
+                self.context.read_clock();
+            }
             let verdict = conn.send(bytes, part, &mut self.context);
             self.settle(id, verdict);
         } else if let Some(Part::Shared(payload)) = part {
@@ -230,35 +251,36 @@ impl Worker {
     }
 
     /// Ends a response, all of which was sent. The connection goes on if both sides allow.
-    pub fn answer(&mut self, request: Box<Request>, keep_alive: bool) {
-        self.in_flight -= 1;
-        self.context.refresh();
+    pub fn answer(&mut self, mut request: Box<Request>, keep_alive: bool) {
+        self.take_back(&mut request);
         let id = request.conn;
         match self.conns.get_mut(id) {
             Some(conn) => {
                 let verdict = conn.answer(request, keep_alive, &mut self.context);
                 self.settle(id, verdict);
             }
-            None => self.context.finish(request),
+            None => self.abandon(request),
         }
     }
 
     /// Sends the last part of a response and ends it, as `send` and `answer` do. Returns whether the client was there.
     pub fn respond(
         &mut self,
-        request: Box<Request>,
+        mut request: Box<Request>,
         bytes: &[u8],
         part: Option<Part>,
         keep_alive: bool,
     ) -> bool {
         let id = request.conn;
-        let Some(conn) = self.conns.get_mut(id) else {
+        if self.conns.get_mut(id).is_none() {
             self.send(id, bytes, part);
             self.answer(request, keep_alive);
             return false;
+        }
+        self.take_back(&mut request);
+        let Some(conn) = self.conns.get_mut(id) else {
+            return false;
         };
-        self.in_flight -= 1;
-        self.context.refresh();
         let sent = if bytes.is_empty() && part.is_none() {
             Verdict::Keep
         } else {
@@ -267,6 +289,7 @@ impl Worker {
         let verdict = match sent {
             Verdict::Keep => conn.answer(request, keep_alive, &mut self.context),
             Verdict::Close => {
+                self.context.board.abandon();
                 self.context.finish(request);
                 Verdict::Close
             }
@@ -276,8 +299,9 @@ impl Worker {
     }
 
     /// Ends a response that cannot be completed: the client must see that it is not whole.
-    pub fn abort(&mut self, request: Box<Request>) {
-        self.in_flight -= 1;
+    pub fn abort(&mut self, mut request: Box<Request>) {
+        self.take_back(&mut request);
+        self.context.board.abort();
         let id = request.conn;
         if request.head.version == Version::Http10 || request.dialect().is_some() {
             // RFC 9112 8: a body that the end of the connection delimits would look whole. nginx and Apache, too, notice
@@ -291,15 +315,15 @@ impl Worker {
     }
 
     /// Answers a request with a refusal in place of the application.
-    pub fn refuse(&mut self, request: Box<Request>, refusal: &Refusal) {
-        self.in_flight -= 1;
+    pub fn refuse(&mut self, mut request: Box<Request>, refusal: &Refusal) {
+        self.take_back(&mut request);
         let id = request.conn;
         match self.conns.get_mut(id) {
             Some(conn) => {
                 let verdict = conn.refuse_request(request, refusal, &mut self.context);
                 self.settle(id, verdict);
             }
-            None => self.context.finish(request),
+            None => self.abandon(request),
         }
     }
 
@@ -398,8 +422,21 @@ impl Worker {
     }
 
     /// Ends a request without a word to its connection, which serves another purpose now, or is gone.
-    pub fn conclude(&mut self, request: Box<Request>) {
+    pub fn conclude(&mut self, mut request: Box<Request>) {
+        self.take_back(&mut request);
+        self.context.finish(request);
+    }
+
+    /// The application is done with a request.
+    fn take_back(&mut self, request: &mut Request) {
         self.in_flight -= 1;
+        self.context.read_clock();
+        self.context.leave(request);
+    }
+
+    /// Ends a request that nobody waits for any more.
+    fn abandon(&mut self, request: Box<Request>) {
+        self.context.board.abandon();
         self.context.finish(request);
     }
 
@@ -411,6 +448,8 @@ impl Worker {
         self.arm()?;
         if !self.unfinished.is_empty() || self.has_work() {
             self.poller.waker().wake();
+        } else {
+            self.context.board.wait();
         }
         Ok(())
     }
@@ -434,6 +473,7 @@ impl Worker {
         }
         self.context.refresh();
         self.context.draining = true;
+        self.context.board.set_state(State::Draining);
         self.unlisten();
         // Once the last owner has closed a listener, clients are refused at once and can go elsewhere.
         self.listeners.clear();
@@ -464,6 +504,7 @@ impl Worker {
     /// Closes everything at once.
     pub fn stop(&mut self) {
         self.stopped = true;
+        self.context.board.set_state(State::Stopped);
         // It must not come again and again while applications that were left behind keep the process.
         self.drain_deadline = NEVER;
         self.unlisten();
@@ -597,6 +638,7 @@ impl Worker {
         let id = self
             .conns
             .insert(|id| Conn::new(id, stream, peer, listener, speech, context));
+        self.context.board.open_connection(self.conns.len());
         let watched = match self.conns.get_mut(id) {
             Some(conn) => self.poller.add_stream(conn.stream(), id),
             None => Ok(()),
@@ -681,6 +723,7 @@ impl Worker {
 
     fn close(&mut self, id: ConnId) {
         if let Some(mut conn) = self.conns.remove(id) {
+            self.context.board.close_connection(self.conns.len());
             if let Some(request) = conn.release(&mut self.context) {
                 self.context.finish(request);
             }
@@ -699,6 +742,10 @@ impl Worker {
         {
             self.log_due = self.context.now.millis + LOG_DELAY;
             self.wanted = self.wanted.min(self.log_due);
+        }
+        if self.beat_due == NEVER && self.context.board.in_flight() > 0 {
+            self.beat_due = self.context.now.millis + BEAT;
+            self.wanted = self.wanted.min(self.beat_due);
         }
         if self.wanted < self.armed {
             self.context.refresh();
@@ -722,6 +769,9 @@ impl Worker {
         if now >= self.log_due {
             self.flush_log();
         }
+        if now >= self.beat_due {
+            self.beat_due = NEVER;
+        }
         if now >= self.accept_again {
             self.accept_again = NEVER;
             self.relisten();
@@ -737,6 +787,7 @@ impl Worker {
         let visit = self.wheel.next_visit().unwrap_or(NEVER);
         self.wanted = visit
             .min(self.log_due)
+            .min(self.beat_due)
             .min(self.accept_again)
             .min(self.drain_deadline);
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,8 @@ from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
 from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
+from hostler.telemetry.reading import WorkerReading
+from hostler.telemetry.scoreboard import Scoreboard
 from hostler.worker.assignment import Assignment
 from hostler.worker.forkserver import run_fork_server
 from hostler.worker.role import run_worker
@@ -46,6 +48,8 @@ WORKER = "worker"
 # What a container starts.
 FIRST_PROCESS = 1
 FORK_SERVER = "fork server"
+# Requests that ended with one worker and are logged each (arbitrary).
+MOST_LOSSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class ServerHost:
         self._worker_group: WorkerGroup | None = None
         self._count: int | None = None
         self._log = logging.getLogger("hostler")
+        self.scoreboard = Scoreboard.make()
         self._pid_file = self._open_pid_file()
 
     def _open_pid_file(self) -> PidFile | None:
@@ -347,7 +352,7 @@ class ServerHost:
     def descriptors(self) -> Iterable[int]:
         """Return what children shall not keep; see `Host.descriptors`."""
         left = [] if self._bequest is None else [self._bequest.status_fd, self._bequest.pid_file_fd]
-        return {*self._pool.descriptors(), self._own_pid_file_fd, *left} - {-1}
+        return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left} - {-1}
 
     def ping_interval(self) -> float | None:
         """Return how often the watchdog wants to hear of us; see `Host.ping_interval`."""
@@ -372,6 +377,22 @@ class ServerHost:
         if role == WORKER:
             self._hooks.worker_ended(pid)
 
+    def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
+        """Give a worker its block of the scoreboard; see `Host.allot`."""
+        if role != WORKER:
+            return -1, 0
+        return self.scoreboard.fd, self.scoreboard.allot(child, slot, generation)
+
+    def note_pid(self, child: int, pid: int) -> None:
+        """Note a worker's process id on the scoreboard; see `Host.note_pid`."""
+        self.scoreboard.note_pid(child, pid)
+
+    def free(self, child: int) -> None:
+        """Take a worker's block back, and tell of the requests that it has taken along; see `Host.free`."""
+        last = self.scoreboard.free(child)
+        for line in describe_losses(last) if last is not None else ():
+            self._log.warning("%s", line)
+
     def scaled(self, role: str, count: int) -> None:
         """Tell how many children are wanted; see `Host.scaled`."""
         if role == WORKER and count != self._count:
@@ -385,6 +406,7 @@ class ServerHost:
     def close(self) -> None:
         """Close what is still open, however it ended."""
         self._pool.close()
+        close_descriptors((self.scoreboard.fd,))
         self._hooks.ended()
         if self._worker_group is not None:
             self._worker_group.remove()
@@ -398,3 +420,16 @@ def run_companion(companion: Companion, context: ChildContext) -> int:
     set_title(f"hostler: {companion.name}")
     send_message(context.status_fd, {"event": "ready"})
     return companion.main(context)
+
+
+def describe_losses(last: WorkerReading) -> Iterator[str]:
+    """Say which requests ended with their worker, the oldest first, and no more than a few of them."""
+    shown = last.requests[:MOST_LOSSES]
+    for request in shown:
+        client = f" from {request.client}" if request.client else ""
+        yield (
+            f"worker {last.slot} (pid {last.pid}) ended in the midst of {request.method} {request.path}{client},"
+            f" after {request.age:.3f} s (request {request.id})"
+        )
+    if last.in_flight > len(shown):
+        yield f"worker {last.slot} (pid {last.pid}) ended in the midst of {last.in_flight - len(shown)} more requests"

@@ -163,6 +163,19 @@ class Host(Protocol):
     def ended(self, role: str, pid: int) -> None:
         """A child whose process id was known is gone."""
 
+    def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
+        """Give a child that is about to be started its place on the scoreboard: descriptor and offset, or -1 and 0.
+
+        Raises:
+            OSError: there is no memory.
+        """
+
+    def note_pid(self, child: int, pid: int) -> None:
+        """The process id of a child that has a place on the scoreboard is known."""
+
+    def free(self, child: int) -> None:
+        """A child is gone, or could not be started: its place on the scoreboard is free."""
+
     def scaled(self, role: str, count: int) -> None:
         """An operator wants so many children of a role."""
 
@@ -391,7 +404,7 @@ class Supervisor:
             case {"event": "started", "pid": int(pid)}:
                 if record.pid == 0:
                     record.pid = pid
-                    self._host.started(record.role, record.slot, pid)
+                    self._note_pid(record)
             case {"event": "ready"}:
                 if isinstance(message.get("serves"), str):
                     self._host.note_service(message["serves"])
@@ -417,6 +430,7 @@ class Supervisor:
         if self._records.pop(record.number, None) is None:
             return
         record.reader.close()
+        self._host.free(record.number)
         if record.control_fd >= 0:
             close_descriptors((record.control_fd,))
         if record.pid:
@@ -429,20 +443,24 @@ class Supervisor:
         generation = self._generations[action.generation]
         try:
             listeners = generation.listeners(action.role, action.slot)
+            place = self._host.allot(action.child, action.role, action.slot, action.generation)
             if action.via:
-                self._request_fork(action, listeners)
+                self._request_fork(action, listeners, place)
             else:
-                self._fork(action, generation, listeners)
+                self._fork(action, generation, listeners, place)
         except (OSError, HostlerError) as error:
+            self._host.free(action.child)
             self._events.append(ChildExited(action.child, f"could not be started ({error})"))
 
-    def _fork(self, action: Spawn, generation: Generation, listeners: tuple[Listener, ...]) -> None:
+    def _fork(
+        self, action: Spawn, generation: Generation, listeners: tuple[Listener, ...], place: tuple[int, int]
+    ) -> None:
         status_read, status_write = open_pipe()
         ours, theirs = open_control_pair() if action.role in generation.forking_roles else (-1, -1)
         context = ChildContext(
-            action.role, action.slot, status_write, self._lifeline_read, theirs, self._own_pid, listeners
+            action.role, action.slot, status_write, self._lifeline_read, theirs, self._own_pid, listeners, *place
         )
-        kept = {status_write, self._lifeline_read, theirs, *(each.fd for each in listeners)}
+        kept = {status_write, self._lifeline_read, theirs, place[0], *(each.fd for each in listeners)}
         closed = [fd for fd in (*self._descriptors(), status_read, ours) if fd >= 0 and fd not in kept]
         main = generation.mains[action.role]
 
@@ -461,12 +479,16 @@ class Supervisor:
             close_descriptors(fd for fd in (status_write, theirs) if fd >= 0)
         reader = MessageReader(status_read)
         self._records[action.child] = _Record(action.child, action.role, action.slot, pid, reader, ours)
-        self._host.started(action.role, action.slot, pid)
+        self._note_pid(self._records[action.child])
 
-    def _request_fork(self, action: Spawn, listeners: tuple[Listener, ...]) -> None:
+    def _note_pid(self, record: _Record) -> None:
+        self._host.note_pid(record.number, record.pid)
+        self._host.started(record.role, record.slot, record.pid)
+
+    def _request_fork(self, action: Spawn, listeners: tuple[Listener, ...], place: tuple[int, int]) -> None:
         status_read, status_write = open_pipe()
         self._records[action.child] = _Record(action.child, action.role, action.slot, 0, MessageReader(status_read))
-        request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners)
+        request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners, *place)
         is_sent = send_fork_request(self._records[action.via].control_fd, request)
         close_descriptors((status_write,))
         if not is_sent:

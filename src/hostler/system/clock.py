@@ -11,3 +11,13 @@ class SystemClock:
     def now(self) -> float:
         """Return seconds since an arbitrary point; never goes backwards and is the same clock in every process."""
         return time.monotonic()
+
+
+def monotonic_nanos() -> int:
+    """Return the nanoseconds of the same clock, as the engine writes them into the scoreboard."""
+    return time.monotonic_ns()
+
+
+def unix_nanos() -> int:
+    """Return the nanoseconds since 1970 on the wall clock."""
+    return time.time_ns()

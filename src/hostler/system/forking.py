@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from hostler.contracts import Listener
 from hostler.system.channel import Message, receive_with_descriptors, send_with_descriptors
 
-# Order of the descriptors in a request: status pipe, lifeline, then one for each listener.
+# Order of the descriptors in a request: status pipe, lifeline, one for each listener, the scoreboard if there is one.
 _FIXED = 2
 
 
@@ -20,6 +20,8 @@ class ForkRequest:
     status_fd: int
     lifeline_fd: int
     listeners: tuple[Listener, ...] = ()
+    board_fd: int = -1
+    board_offset: int = 0
 
 
 def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
@@ -29,8 +31,14 @@ def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
         False when the fork server is gone or does not keep up.
     """
     listeners = [asdict(each) for each in request.listeners]
-    message: Message = {"role": request.role, "slot": request.slot, "listeners": listeners}
-    descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners)]
+    message: Message = {
+        "role": request.role,
+        "slot": request.slot,
+        "listeners": listeners,
+        "board_offset": request.board_offset,
+    }
+    board = [request.board_fd] if request.board_fd >= 0 else []
+    descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners), *board]
     return send_with_descriptors(control_fd, message, descriptors)
 
 
@@ -45,6 +53,10 @@ def receive_fork_request(control_fd: int) -> ForkRequest | None:
         return None
     message, descriptors = received
     status_fd, lifeline_fd = descriptors[:_FIXED]
-    described = zip(message["listeners"], descriptors[_FIXED:], strict=True)
+    others = descriptors[_FIXED:]
+    described = zip(message["listeners"], others, strict=False)
     listeners = tuple(Listener(**{**each, "fd": fd}) for each, fd in described)
-    return ForkRequest(message["role"], message["slot"], status_fd, lifeline_fd, listeners)
+    board_fd = others[len(listeners)] if len(others) > len(listeners) else -1
+    return ForkRequest(
+        message["role"], message["slot"], status_fd, lifeline_fd, listeners, board_fd, message["board_offset"]
+    )

@@ -1,1 +1,1 @@
-"""Logs: what the server tells its operator."""
+"""What the server tells its operator: logs, and numbers."""

@@ -33,7 +33,7 @@ from hostler.worker.lifespan import Lifespan
 from hostler.worker.loop import make_loop, name_loop
 from hostler.worker.orphan import build_orphan_guard
 from hostler.worker.rehearsal import Rehearsal
-from hostler.worker.settings import build_engine_settings, shutdown_time
+from hostler.worker.settings import build_engine_settings, close_board, shutdown_time
 
 # Seconds for the application's shutdown after an order to end at once; the supervisor kills after two.
 STOP_TIMEOUT = 1.0
@@ -162,6 +162,8 @@ class AsgiWorker:
             config,
             signal_fd=-1,  # the loop has the descriptor that signals go to
             lifeline_fd=self._context.lifeline_fd,
+            board_fd=self._context.board_fd,
+            board_offset=self._context.board_offset,
             random_integer=random_integer,
             is_asgi=True,
             is_development=self._assignment.is_development,
@@ -174,6 +176,7 @@ class AsgiWorker:
         self._attach(engine)
         # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.
         close_descriptors(each.fd for each in self._context.listeners)
+        close_board(self._context)
         send_message(self._context.status_fd, {"event": "ready", "serves": self._describe()})
         try:
             await self._ended

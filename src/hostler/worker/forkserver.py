@@ -65,6 +65,8 @@ def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence
         -1,
         context.supervisor_pid,
         request.listeners,
+        request.board_fd,
+        request.board_offset,
     )
 
     def worker_main() -> int:
@@ -78,4 +80,5 @@ def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence
         logging.getLogger("hostler").warning("the fork server cannot fork: %s", error)
     finally:
         # When nothing was forked, the status pipe ends here, which tells the supervisor.
-        close_descriptors((request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners)))
+        board = (request.board_fd,) if request.board_fd >= 0 else ()
+        close_descriptors((request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners), *board))

@@ -54,7 +54,7 @@ class Rehearsal:
 
     def adapt(self, settings: EngineSettings) -> EngineSettings:
         """Give settings for a rehearsal: nothing is logged or counted as traffic."""
-        return replace(settings, access_log="", max_requests=0, graceful_timeout=DRAIN_TIME)
+        return replace(settings, access_log="", board_fd=-1, max_requests=0, graceful_timeout=DRAIN_TIME)
 
     def start(self, when_done: Callable[[], object]) -> None:
         """Make the requests in a thread of their own, which calls `when_done` at its end, however it went."""

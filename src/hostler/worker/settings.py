@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hostler.config import Config
-from hostler.contracts import EngineSettings
+from hostler.contracts import ChildContext, EngineSettings
 from hostler.system.environment import temporary_directory
+from hostler.system.process import close_descriptors
 
 # The engine gives up on slow requests a little before the supervisor kills the process, so that exit handlers can run:
 # a tenth of the time, at most a second (arbitrary).
@@ -19,6 +20,8 @@ def build_engine_settings(
     *,
     signal_fd: int,
     lifeline_fd: int,
+    board_fd: int = -1,
+    board_offset: int = 0,
     random_integer: Callable[[int], int],
     is_asgi: bool = False,
     is_development: bool = False,
@@ -29,6 +32,8 @@ def build_engine_settings(
         config: the configuration.
         signal_fd: yields signal numbers.
         lifeline_fd: ends with the supervisor.
+        board_fd: the scoreboard, or -1.
+        board_offset: where this worker's block begins there.
         random_integer: returns a number from 0 to its argument, for the jitter of `max_requests`.
         is_asgi: whether the engine serves ASGI applications.
         is_development: whether applications may show what is inside them.
@@ -38,6 +43,8 @@ def build_engine_settings(
         threads=config.workers.threads,
         signal_fd=signal_fd,
         lifeline_fd=lifeline_fd,
+        board_fd=board_fd,
+        board_offset=board_offset,
         head_timeout=http.head_timeout,
         body_timeout=http.body_timeout,
         keep_alive_timeout=http.keep_alive_timeout,
@@ -75,6 +82,12 @@ def build_engine_settings(
         access_log_format=log.access_format,
         temp_dir=http.body_directory or temporary_directory(),
     )
+
+
+def close_board(context: ChildContext) -> None:
+    """Close the scoreboard's descriptor once the engine has its block mapped: nobody else here writes to it."""
+    if context.board_fd >= 0:
+        close_descriptors((context.board_fd,))
 
 
 def drain_time(graceful_timeout: float) -> float:

@@ -16,7 +16,7 @@ from hostler.worker.assignment import Assignment, EngineLike
 from hostler.worker.hooks import CrewHooks
 from hostler.worker.orphan import build_orphan_guard
 from hostler.worker.rehearsal import Rehearsal
-from hostler.worker.settings import build_engine_settings
+from hostler.worker.settings import build_engine_settings, close_board
 
 # What the engine is told, and what would otherwise end the process.
 ENGINE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
@@ -44,6 +44,8 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
         config,
         signal_fd=signal_fd,
         lifeline_fd=context.lifeline_fd,
+        board_fd=context.board_fd,
+        board_offset=context.board_offset,
         random_integer=random_integer,
         is_development=assignment.is_development,
     )
@@ -51,6 +53,7 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
     engine = _make_engine(assignment, settings, context.listeners, mounts, hooks)
     # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.
     close_descriptors(each.fd for each in context.listeners)
+    close_board(context)
     hooks.attach(engine)
     send_message(context.status_fd, {"event": "ready"})
     engine.run()

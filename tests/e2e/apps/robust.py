@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socket
@@ -155,6 +156,13 @@ def work(environ: Environ) -> list[bytes]:
     return [b"worked\n"]
 
 
+def hang(environ: Environ) -> list[bytes]:
+    """Keep the interpreter for good: no other thread of it runs any more."""
+    announce("hang")
+    while True:
+        ctypes.PyDLL(None).pause()
+
+
 ROUTES: dict[str, Answer] = {
     "/": hello,
     "/wait": wait,
@@ -170,6 +178,7 @@ ROUTES: dict[str, Answer] = {
     "/error": error,
     "/process": process,
     "/work": work,
+    "/hang": hang,
 }
 
 

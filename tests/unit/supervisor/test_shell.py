@@ -31,6 +31,7 @@ class FakeHost:
         self.calls: list[str] = []
         self.life: list[str] = []
         self.pids: list[int] = []
+        self.places: list[str] = []
         self._when_ready = when_ready
         self._kept_fd = kept_fd
         self.launched: Callable[[int], NoReturn] | None = None
@@ -93,6 +94,16 @@ class FakeHost:
     def ended(self, role: str, pid: int) -> None:
         self.life.append(f"ended {role}")
         assert pid in self.pids
+
+    def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
+        self.places.append(f"allot {child}")
+        return -1, 0
+
+    def note_pid(self, child: int, pid: int) -> None:
+        assert pid > 0
+
+    def free(self, child: int) -> None:
+        self.places.append(f"free {child}")
 
     def scaled(self, role: str, count: int) -> None:
         self.life.append(f"{count} of {role}")
@@ -349,6 +360,7 @@ def test_life_of_children_is_told(signals: SignalQueue) -> None:
     host = FakeHost(own_signal(signal.SIGTERM))
     supervise(signals, host, serve)
     assert host.life == ["forking worker 1", "started worker 1", "ended worker"]
+    assert host.places == ["allot 1", "free 1"]
 
 
 def test_wish_for_more_children_is_told(signals: SignalQueue) -> None:

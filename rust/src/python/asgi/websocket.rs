@@ -243,6 +243,8 @@ impl WebSocketCycle {
         let inbox = engine.open_websocket(self.conn, &head, agreement.as_ref());
         let has_log = engine.context.access_log.is_some();
         if has_log && inbox.is_some() {
+            // It is a connection from now on, which may last for days.
+            engine.context.leave(&mut request);
             state.request = Some(request);
         } else {
             engine.conclude(request);

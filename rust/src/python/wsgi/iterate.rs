@@ -139,6 +139,7 @@ impl WsgiCall {
         let Some(mut request) = request else {
             return;
         };
+        self.shared.scoreboard.take_over(request.seat);
         let prepared = Prepared {
             application: self.application.bind(py).clone(),
             environ: self.environ.bind(py).clone(),
