@@ -7,13 +7,14 @@ report is one JSON object on a pipe, apart from the standard streams, to which t
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import cast
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 from hostler.app.interface import Choice, DoubleCallable
 from hostler.app.loading import LoadedApplication, load_application
@@ -30,6 +31,7 @@ class Report:
         details: the application's traceback.
         versions: the versions of the frameworks that were imported, by name.
         interface: how it is called: "wsgi" or "asgi".
+        facts: what `ask` gave.
     """
 
     kind: str = ""
@@ -37,6 +39,7 @@ class Report:
     details: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     interface: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 # What is worth naming, by the module that tells that it was imported and the distribution that knows the version.
@@ -64,6 +67,7 @@ def probe_application(
     environ: Mapping[str, str],
     timeout: float,
     interface: Choice = "auto",
+    ask: str = "",
 ) -> Report:
     """Load an application in a child process.
 
@@ -74,12 +78,14 @@ def probe_application(
         environ: the child's whole environment.
         timeout: after how many seconds to give up.
         interface: how it is called, or "auto" to find out.
+        ask: a function as "module:name" that is called in the child once the application is loaded, and gives an object
+            that JSON can hold.
 
     Raises:
         ApplicationError: it could not be loaded, or not in time; or the directory is not there.
     """
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", __name__, str(writer), target, interface, directory, *python_path]
+    command = [sys.executable, "-m", __name__, str(writer), target, interface, ask, directory, *python_path]
     try:
         # Standard output becomes standard error: the output of `hostler check` is its own.
         process = subprocess.Popen(command, env=dict(environ), pass_fds=(writer,), stdin=subprocess.DEVNULL, stdout=2)
@@ -149,13 +155,21 @@ def _find_version(distribution: str) -> str | None:
         return None
 
 
+def _call(name: str) -> Mapping[str, Any]:
+    module, _, function = name.partition(":")
+    found: Mapping[str, Any] = getattr(importlib.import_module(module), function)()
+    return found
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Be the child: FD TARGET INTERFACE DIRECTORY [PATH ...]."""
-    descriptor, target, interface, directory, *python_path = arguments
+    """Be the child: FD TARGET INTERFACE ASK DIRECTORY [PATH ...]."""
+    descriptor, target, interface, ask, directory, *python_path = arguments
     try:
         os.chdir(directory)
         sys.path[:0] = [directory, *python_path]
         report = describe_application(load_application(target, cast("Choice", interface)))
+        if ask:
+            report = replace(report, facts=_call(ask))
     except OSError as error:
         report = Report(error=f"cannot change to the directory {directory}: {error.strerror}; check app.chdir")
     except ApplicationError as error:

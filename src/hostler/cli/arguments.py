@@ -21,6 +21,7 @@ CHOICE_PREFIX = "choice_"
 # What a command has beside the options of the schema, with its help.
 OWN_SWITCHES: Mapping[str, Mapping[str, str]] = {
     "config": {"--json": "print one JSON object: values and origins by option"},
+    "doctor": {"--json": "print one JSON object: the page, whether it comes, and all findings"},
 }
 
 

@@ -29,6 +29,11 @@ COMMANDS = {
         "hostler.cli.dev", "dev [APP] [OPTIONS]", "serve while developing: reload on changes, errors in the browser"
     ),
     "check": Entry("hostler.cli.check", "check [APP] [OPTIONS]", "validate the configuration and load the application"),
+    "doctor": Entry(
+        "hostler.cli.doctor",
+        "doctor [URL | PATH] [APP] [OPTIONS]",
+        "find out why a page does not come, and what mends it",
+    ),
     "config": Entry(
         "hostler.cli.config",
         "config show|schema [OPTIONS]",
@@ -53,7 +58,7 @@ COMMANDS = {
 }
 
 # The commands that take the options of the schema.
-WITH_OPTIONS = ("run", "dev", "check", "config", "generate")
+WITH_OPTIONS = ("run", "dev", "check", "doctor", "config", "generate")
 
 EXIT_STATUSES = {
     0: "Done: the server was stopped in good order, or the command found nothing wrong.",
