@@ -1,0 +1,51 @@
+"""The kernel's queue of connections, on real sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hostler.contracts import Listener
+from hostler.system.backlog import Backlog, read_backlog
+
+
+@pytest.fixture(name="listener", params=["tcp", "tcp6", "unix", "abstract"])
+def fixture_listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, Listener]]:
+    match request.param:
+        case "tcp":
+            sock = socket.create_server(("127.0.0.1", 0), backlog=7)
+        case "tcp6":
+            sock = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=7)
+        case kind:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.bind(str(tmp_path / "s") if kind == "unix" else f"\0{tmp_path}")
+            sock.listen(7)
+    kind = "unix" if sock.family == socket.AF_UNIX else "tcp"
+    with sock:
+        yield sock, Listener(sock.fileno(), kind, "localhost", 80, "somewhere")
+
+
+def test_connections_that_nobody_accepted_are_counted(listener: tuple[socket.socket, Listener]) -> None:
+    sock, described = listener
+    assert read_backlog(described) == Backlog(0, 7)
+    with ExitStack() as stack:
+        for _ in range(3):
+            client = stack.enter_context(socket.socket(sock.family))
+            client.connect(sock.getsockname())
+        assert read_backlog(described) == Backlog(3, 7)
+        stack.enter_context(sock.accept()[0])
+        assert read_backlog(described) == Backlog(2, 7)
+
+
+def test_descriptor_of_something_else_has_no_backlog() -> None:
+    with Path("/dev/null").open() as file:
+        for kind in ("tcp", "unix"):
+            assert read_backlog(Listener(file.fileno(), kind, "", 0, "")) is None  # type: ignore[arg-type]
+
+
+def test_closed_descriptor_has_no_backlog() -> None:
+    assert read_backlog(Listener(10**6, "tcp", "", 0, "")) is None
