@@ -24,9 +24,9 @@ def fixture_listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
             sock = socket.socket(socket.AF_UNIX)
             sock.bind(str(tmp_path / "s") if kind == "unix" else f"\0{tmp_path}")
             sock.listen(7)
-    kind = "unix" if sock.family == socket.AF_UNIX else "tcp"
     with sock:
-        yield sock, Listener(sock.fileno(), kind, "localhost", 80, "somewhere")
+        is_unix = sock.family == socket.AF_UNIX
+        yield sock, Listener(sock.fileno(), "unix" if is_unix else "tcp", "localhost", 80, "somewhere")
 
 
 def test_connections_that_nobody_accepted_are_counted(listener: tuple[socket.socket, Listener]) -> None:
@@ -44,7 +44,7 @@ def test_connections_that_nobody_accepted_are_counted(listener: tuple[socket.soc
 def test_descriptor_of_something_else_has_no_backlog() -> None:
     with Path("/dev/null").open() as file:
         for kind in ("tcp", "unix"):
-            assert read_backlog(Listener(file.fileno(), kind, "", 0, "")) is None  # type: ignore[arg-type]
+            assert read_backlog(Listener(file.fileno(), kind, "", 0, "")) is None
 
 
 def test_closed_descriptor_has_no_backlog() -> None:
