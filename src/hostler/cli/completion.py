@@ -93,11 +93,11 @@ def list_switches(command: str) -> Sequence[Switch]:
 
 def list_all_switches() -> Iterator[Switch]:
     """List the flags of all commands, each once."""
-    seen = set()
+    seen: list[Switch] = []
     for command in WITH_OPTIONS:
         for switch in list_switches(command):
-            if switch.spellings not in seen:
-                seen.add(switch.spellings)
+            if switch not in seen:
+                seen.append(switch)
                 yield switch
 
 

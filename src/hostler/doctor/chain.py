@@ -298,16 +298,29 @@ def _check_server(case: Case, scene: _Scene) -> Iterator[Finding]:
         findings = list(_check_address(case, scene, address))
         yield from findings
         is_up = is_up and not any(each.level == "fault" for each in findings)
-    for owner in _list_hostlers(scene.listening)[:1]:
+    for owner in _list_hostlers(scene)[:1]:
         needed = case.config.limits.connections + SPARE_DESCRIPTORS
         yield from check_descriptors(owner.pid, read_descriptor_limit(owner.pid), needed)
     if not is_up:
         yield from _read_last_words(case.config.log.file, "server", "the server log's last errors")
 
 
-def _list_hostlers(listening: Sequence[Listening]) -> list[Owner]:
-    owners = {owner.pid: owner for each in listening for owner in each.owners if owner.is_hostler}
+def _list_hostlers(scene: _Scene) -> list[Owner]:
+    """List our processes that hold the configured addresses; there may be other servers beside."""
+    owners = {
+        owner.pid: owner
+        for each in scene.listening
+        if any(_is_listener(each, address) for address in scene.addresses)
+        for owner in each.owners
+        if owner.is_hostler
+    }
     return [owners[pid] for pid in sorted(owners)]
+
+
+def _is_listener(listening: Listening, address: Address) -> bool:
+    if isinstance(address, TcpAddress):
+        return bool(find_listening([listening], address.host, address.port))
+    return isinstance(address, UnixAddress) and listening.path == str(address.path.absolute())
 
 
 def _check_address(case: Case, scene: _Scene, address: Address) -> Iterator[Finding]:

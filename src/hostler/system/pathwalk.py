@@ -77,7 +77,8 @@ def _walk(path: Path, root: Path, links: int) -> Iterator[Component]:
 def _look(path: Path, root: Path) -> Component:
     place = root / path.relative_to("/")
     try:
-        found = place.lstat()
+        # A root is what is behind the link that stands for it (/proc/PID/root).
+        found = place.stat() if path == path.parent else place.lstat()
     except OSError as error:
         return Component(path, problem=error.strerror or str(error))
     return Component(path, found.st_mode, found.st_uid, found.st_gid, has_acl=_has_acl(place, found.st_mode))
