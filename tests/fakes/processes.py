@@ -28,6 +28,9 @@ class FakeProcesses:
             if number in (signal.SIGKILL, signal.SIGTERM):
                 self._end(pid, Exit(None, number))
 
+    def memory(self, pid: int) -> int:
+        return 1 if pid in self._alive else 0
+
     def reap(self) -> list[tuple[int, Exit]]:
         ended, self._ended = self._ended, []
         return ended

@@ -209,6 +209,23 @@ class Workers:
         "so that they are not replaced all at once.",
         unit="requests",
     )
+    max_age: float = option(
+        0.0,
+        Duration(),
+        doc="After how long a worker is replaced, a tenth less at random; 0 for never.",
+    )
+    max_memory: int = option(
+        0,
+        Size(),
+        doc="Above how much resident memory a worker is replaced, a tenth less at random; 0 for never. A worker that "
+        "has as much from the beginning is left alone. Pages that workers share count for each.",
+    )
+    max_memory_growth: int = option(
+        0,
+        Size(),
+        doc="How much a worker's resident memory may grow from its first seconds of service, before it is replaced, a "
+        "tenth less at random; 0 for any.",
+    )
     boot_timeout: float = option(
         60.0,
         Duration(minimum=0.1),

@@ -82,7 +82,7 @@ def adapt_explicit(config: Config) -> Config:
         server=server,
         # A broken application shows why, instead of not starting.
         reload=replace(config.reload, warm_up=()),
-        workers=replace(config.workers, count=1, max_requests=0, max_requests_jitter=0),
+        workers=replace(config.workers, count=1, max_requests=0, max_requests_jitter=0, max_age=0.0),
     )
 
 

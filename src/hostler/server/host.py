@@ -18,6 +18,8 @@ from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
 from hostler.supervisor.model import Role, Strategy
+from hostler.supervisor.recycling import Wear
+from hostler.supervisor.scaling import Load
 from hostler.supervisor.shell import Generation
 from hostler.system.address import Address
 from hostler.system.bequest import Bequest, accept_bequest, bequeath, sockets_of_manager
@@ -187,6 +189,7 @@ class ServerHost:
             is_scalable=True,
             boot_timeout=config.workers.boot_timeout,
             graceful_timeout=config.server.graceful_timeout,
+            wear=Wear(config.workers.max_age, config.workers.max_memory, config.workers.max_memory_growth),
         )
         roles = [worker]
         if config.app.preload:
@@ -348,6 +351,14 @@ class ServerHost:
     def reopen_logs(self) -> None:
         """Reopen the server log; see `Host.reopen_logs`."""
         reopen_log(self._releases[self._current].assignment.log)
+
+    def listening(self) -> Iterable[int]:
+        """Return the listeners; see `Host.listening`."""
+        return self._pool.descriptors()
+
+    def measure(self) -> Mapping[str, Load]:
+        """Return what there is to do; see `Host.measure`."""
+        return {}
 
     def descriptors(self) -> Iterable[int]:
         """Return what children shall not keep; see `Host.descriptors`."""

@@ -37,8 +37,11 @@ from hostler.supervisor.model import (
     Event,
     Finish,
     HandOver,
+    Knocked,
     Launch,
     Log,
+    Measure,
+    Measured,
     Order,
     Outcome,
     Phase,
@@ -49,6 +52,7 @@ from hostler.supervisor.model import (
     Resized,
     Resume,
     Role,
+    Scaled,
     Spawn,
     StopListening,
     Strategy,
@@ -58,7 +62,9 @@ from hostler.supervisor.model import (
     Vacate,
 )
 from hostler.supervisor.plan import Plan, Plans, size_of_stage
+from hostler.supervisor.recycling import draw_limits
 from hostler.supervisor.roster import Child, Roster
+from hostler.supervisor.upkeep import Upkeep
 
 # Seconds that a child has to end when it has nothing to finish: it was still starting, or was told to stop now
 # (arbitrary).
@@ -94,6 +100,7 @@ class Core:
         self._generations = 1
         self._is_reload_wanted = False
         self._is_upgrade_wanted = False
+        self._upkeep = Upkeep(self.roster, roles)
         self._finish = Finish(0)
         self._now = 0.0
         self._actions: list[Action] = []
@@ -107,6 +114,8 @@ class Core:
             ChildExited: self._note_exited,
             Commanded: self._note_command,
             Resized: self._note_resized,
+            Measured: self._note_measured,
+            Knocked: self._note_knock,
         }
         self._commands: dict[Command, Callable[[], None]] = {
             Command.DRAIN: self._begin_stop,
@@ -146,13 +155,26 @@ class Core:
         if self.phase is not Phase.ENDED:
             self._notes[type(event)](event)
             self._enforce_deadlines()
+            for child, reason in self._upkeep.find_aged(now):
+                self._recycle(child, reason)
             self._reconcile()
+            if self._upkeep.is_due(now, is_idle=self.is_awaiting_knock):
+                self._actions.append(Measure())
         return self._actions
+
+    @property
+    def is_awaiting_knock(self) -> bool:
+        """Whether nobody serves because nobody has asked for anything, so that the listeners must be watched."""
+        return self.phase is not Phase.STOPPING and any(
+            role.count == 0 and self._upkeep.decides_on(role) for role in self.current.roles
+        )
 
     def deadline(self) -> float | None:
         """Return the point in time at which a `Ticked` is due, or None."""
         points = list(self.roster.deadlines())
         if self.phase is not Phase.STOPPING:
+            if self._upkeep.measure_at is not None:
+                points.append(self._upkeep.measure_at)
             points += [each.not_before for each in self._backoffs.values() if each.not_before > self._now]
         return min(points, default=None)
 
@@ -163,7 +185,8 @@ class Core:
 
     def _note_prepared(self, event: Prepared) -> None:
         if self.phase is Phase.RELOADING:
-            self.plans.propose(Plan(event.generation, event.roles, event.strategy))
+            roles = tuple(self._carried_over(role) for role in event.roles)
+            self.plans.propose(Plan(event.generation, roles, event.strategy))
 
     def _note_refused(self, event: Refused) -> None:
         if self.phase is Phase.RELOADING:
@@ -213,6 +236,37 @@ class Core:
 
     def _note_resized(self, event: Resized) -> None:
         self._scale(lambda _: event.count)
+
+    # Recycling and scaling.
+
+    def _note_measured(self, event: Measured) -> None:
+        if self.phase is Phase.STOPPING:
+            return
+        for child, reason in self._upkeep.find_worn(event.memory):
+            self._recycle(child, reason)
+        for role, count, load in self._upkeep.find_wanted(event, self.current, self._now):
+            self._follow_load(role, count, f"{load.busy:.0%} busy, {load.waiting} waiting" if count else "idle")
+
+    def _note_knock(self, _: Knocked) -> None:
+        if self.is_awaiting_knock:
+            for role in filter(self._upkeep.decides_on, self.current.roles):
+                self._follow_load(role, self._upkeep.wake(role, self._now), "somebody has connected")
+
+    def _follow_load(self, role: Role, count: int, reason: str) -> None:
+        if count != role.count:
+            self._say("info", f"scaling from {role.count} to {count} {role.name}s: {reason}")
+            self._set_count(role.name, count)
+
+    def _carried_over(self, role: Role) -> Role:
+        """Give a role of a new generation the count that the load has brought its former one to; never none."""
+        former = self.current.role(role.name)
+        if role.scaling is None or former is None or not self._upkeep.decides_on(role):
+            return role
+        return replace(role, count=max(1, role.scaling.clamp(former.count)))
+
+    def _recycle(self, child: Child, reason: str) -> None:
+        child.wants_successor = True
+        self._say("info", f"{child.name} is to be recycled: {reason}")
 
     # Failing to come up.
 
@@ -312,19 +366,25 @@ class Core:
             self._is_upgrade_wanted = True
 
     def _scale(self, change: Callable[[int], int]) -> None:
+        """An operator's count holds until the next reload; scaling waits for that."""
         if self.phase is Phase.STOPPING:
             return
-        for plan in self.plans:
-            plan.roles = tuple(self._scaled(role, change) for role in plan.roles)
+        pinned = "; scaling pauses until the next reload" if self._upkeep.pause() else ""
+        for role in self.current.roles:
+            if role.is_scalable:
+                self._set_count(role.name, max(1, change(role.count)))
         wanted = ", ".join(f"{role.count} {role.name}s" for role in self.current.roles if role.is_scalable)
-        self._say("info", f"now wanted: {wanted}")
+        self._say("info", f"now wanted: {wanted}{pinned}")
 
-    def _scaled(self, role: Role, change: Callable[[int], int]) -> Role:
-        count = max(1, change(role.count))
-        if not role.is_scalable or count == role.count:
-            return role
-        self._actions += [Vacate(role.name, slot) for slot in range(role.count, count, -1)]
-        return replace(role, count=count)
+    def _set_count(self, name: str, count: int) -> None:
+        """Change the count of a role, in all plans."""
+        for plan in self.plans:
+            role = plan.role(name)
+            if role is not None and role.count != count:
+                plan.roles = tuple(replace(each, count=count) if each is role else each for each in plan.roles)
+                if plan is self.current:
+                    self._actions += [Vacate(name, slot) for slot in range(role.count, count, -1)]
+                    self._actions.append(Scaled(name, count))
 
     def _reopen_logs(self) -> None:
         # Ours first: it creates the new file with the owner that lets the children open it.
@@ -403,12 +463,14 @@ class Core:
 
     def _adopt(self, candidate: Plan) -> None:
         self.plans.adopt(candidate)
+        self._upkeep.follow(candidate.roles)
         self.phase = Phase.RUNNING  # RELOADING -> RUNNING
         self._backoffs = {key: value for key, value in self._backoffs.items() if key[0] == candidate.generation}
         # Before anybody hears that the reload is done.
         self._retire(self._is_surplus)
         self._say("info", "reloaded")
         self._actions.append(Adopt(candidate.generation))
+        self._actions += [Scaled(role.name, role.count) for role in candidate.roles if role.is_scalable]
         self._conclude(Outcome.RELOADED)
 
     def _is_complete(self, plan: Plan) -> bool:
@@ -494,6 +556,7 @@ class Core:
         via = self._forking_child(plan, role)
         assert via is not None
         child = self.roster.add(role, slot, plan.generation, self._now)
+        child.limits = draw_limits(role.wear, self._random_fraction())
         self._actions.append(Spawn(child.number, role.name, slot, plan.generation, via))
 
     def _retire(self, is_chosen: Callable[[Child], bool]) -> None:

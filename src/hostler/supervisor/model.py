@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+
+from hostler.supervisor.recycling import ENDLESS, Wear
+from hostler.supervisor.scaling import Load, Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Role:
         is_scalable: whether a signal may change `count`.
         boot_timeout: seconds from start to ready.
         graceful_timeout: seconds from the request to drain until it is killed.
+        wear: when a child is replaced by a fresh one.
+        scaling: between which bounds `count` follows the load; None where it does not.
     """
 
     name: str
@@ -25,6 +31,8 @@ class Role:
     is_scalable: bool = False
     boot_timeout: float = 60.0
     graceful_timeout: float = 30.0
+    wear: Wear = ENDLESS
+    scaling: Scaling | None = None
 
 
 class ChildState(Enum):
@@ -184,7 +192,37 @@ class Resized:
     count: int
 
 
-Event = Ticked | Prepared | Refused | ChildReady | ChildFailed | ChildAskedRecycling | ChildExited | Commanded | Resized
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was asked for with `Measure`.
+
+    Attributes:
+        memory: resident bytes by child; children of which nothing is known are left out.
+        loads: what each role that scales has to do, by its name.
+    """
+
+    memory: Mapping[int, int] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Knocked:
+    """Somebody has connected while there was no worker."""
+
+
+Event = (
+    Ticked
+    | Prepared
+    | Refused
+    | ChildReady
+    | ChildFailed
+    | ChildAskedRecycling
+    | ChildExited
+    | Commanded
+    | Resized
+    | Measured
+    | Knocked
+)
 
 
 # What is to be done.
@@ -263,6 +301,19 @@ class Vacate:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Look at the children's memory and load; answer with `Measured`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """So many children of a role are wanted from now on."""
+
+    role: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopListening:
     """Close the supervisor's own hold on the listeners."""
 
@@ -324,6 +375,8 @@ Action = (
     | Adopt
     | Abandon
     | Vacate
+    | Measure
+    | Scaled
     | StopListening
     | ReopenLogs
     | Log

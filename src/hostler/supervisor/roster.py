@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hostler.supervisor.model import ACTIVE, TRANSITIONS, ChildState, Role, Turn
+from hostler.supervisor.recycling import ENDLESS, Wear
 
 
 @dataclass(slots=True)
@@ -21,6 +22,8 @@ class Child:
         since: point in time at which it came into this state.
         deadline: point in time at which patience ends, or None.
         wants_successor: it has asked to be recycled.
+        limits: what it may come to before it is recycled, unasked.
+        first_memory: resident bytes when it was first looked at while it served; 0 before.
     """
 
     number: int
@@ -31,6 +34,8 @@ class Child:
     since: float
     deadline: float | None
     wants_successor: bool = False
+    limits: Wear = ENDLESS
+    first_memory: int = 0
 
     @property
     def name(self) -> str:
@@ -46,6 +51,12 @@ class Child:
     def is_active(self) -> bool:
         """Whether it takes its slot."""
         return self.state in ACTIVE
+
+    @property
+    def old_at(self) -> float | None:
+        """The point in time at which it is due because of its age, or None."""
+        is_due = self.is_ready and self.limits.age and not self.wants_successor
+        return self.since + self.limits.age if is_due else None
 
     def turn(self, turn: Turn, now: float) -> bool:
         """Change its state by the table; returns whether it changed."""
@@ -89,6 +100,11 @@ class Roster:
         """Whether a ready child takes a slot."""
         return any(child.is_ready for child in self.occupants(role, slot, generation))
 
+    def serving(self, role: str) -> int:
+        """Return how many slots of a role are served, by whichever generation."""
+        return len({child.slot for child in self.children.values() if child.is_ready and child.role.name == role})
+
     def deadlines(self) -> Iterator[float]:
-        """Yield the points in time at which patience with a child ends."""
-        return (child.deadline for child in self.children.values() if child.deadline is not None)
+        """Yield the points in time at which patience with a child ends, or its age is enough."""
+        for child in self.children.values():
+            yield from (point for point in (child.deadline, child.old_at) if point is not None)

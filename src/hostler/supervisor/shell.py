@@ -39,8 +39,11 @@ from hostler.supervisor.model import (
     Event,
     Finish,
     HandOver,
+    Knocked,
     Launch,
     Log,
+    Measure,
+    Measured,
     Order,
     Phase,
     Prepare,
@@ -50,6 +53,7 @@ from hostler.supervisor.model import (
     Resized,
     Resume,
     Role,
+    Scaled,
     Spawn,
     StopListening,
     Strategy,
@@ -57,6 +61,7 @@ from hostler.supervisor.model import (
     Ticked,
     Vacate,
 )
+from hostler.supervisor.scaling import Load
 from hostler.system.channel import Message, MessageReader, open_control_pair, open_pipe, send_message
 from hostler.system.forking import ForkRequest, send_fork_request
 from hostler.system.process import Exit, ProcessTable, close_descriptors
@@ -179,6 +184,12 @@ class Host(Protocol):
     def scaled(self, role: str, count: int) -> None:
         """An operator wants so many children of a role."""
 
+    def listening(self) -> Iterable[int]:
+        """Return the listeners, on which somebody may connect while there is no worker."""
+
+    def measure(self) -> Mapping[str, Load]:
+        """Return what each role that scales has to do."""
+
     def descriptors(self) -> Iterable[int]:
         """Return the descriptors of the host, which no child shall keep but its own listeners."""
 
@@ -277,6 +288,8 @@ class Supervisor:
             Adopt: self._adopt,
             Abandon: self._abandon,
             Vacate: lambda action: self._host.vacate(action.role, action.slot),
+            Measure: lambda _: self._measure(),
+            Scaled: lambda action: self._host.scaled(action.role, action.count),
             StopListening: lambda _: self._host.stop_listening(),
             ReopenLogs: lambda _: self._host.reopen_logs(),
             Log: self._say,
@@ -298,13 +311,10 @@ class Supervisor:
     def command(self, command: Command) -> None:
         """Take a command, as its signal would bring it. Main thread only."""
         self._feed(Commanded(command))
-        if command in (Command.MORE, Command.FEWER):
-            self._tell_scale()
 
     def resize(self, count: int) -> None:
         """Have so many workers from now on. Main thread only."""
         self._feed(Resized(count))
-        self._tell_scale()
 
     def attend(self, attendant: Attendant) -> None:
         """Let somebody take part in the loop; before `run`."""
@@ -322,11 +332,6 @@ class Supervisor:
             self._read(record)
         for pid, end in ends:
             self._note_end(pid, end)
-
-    def _tell_scale(self) -> None:
-        for role in self._core.current.roles:
-            if role.is_scalable:
-                self._host.scaled(role.name, role.count)
 
     def _collect(self) -> tuple[list[int], list[tuple[int, Exit]]]:
         """Return the signals that arrived and the children that ended.
@@ -349,6 +354,12 @@ class Supervisor:
             self._next_ping = self._clock.now() + interval
             self._host.ping()
 
+    def _measure(self) -> None:
+        known = {record.number: record.pid for record in self._records.values() if record.pid}
+        sizes = {number: self._processes.memory(pid) for number, pid in known.items()}
+        memory = {number: size for number, size in sizes.items() if size}
+        self._events.append(Measured(memory, self._host.measure()))
+
     def _attend(self, ready: Mapping[int, int]) -> None:
         for attendant in self._attendants:
             attendant.turn(ready)
@@ -363,7 +374,13 @@ class Supervisor:
         for attendant in self._attendants:
             for fd, events in attendant.watched():
                 poller.register(fd, events)
-        return dict(poller.poll(self._patience()))
+        knocks = set(self._host.listening()) if self._core.is_awaiting_knock else set()
+        for fd in knocks:
+            poller.register(fd, select.POLLIN)
+        ready = dict(poller.poll(self._patience()))
+        if knocks & ready.keys():
+            self._feed(Knocked())
+        return ready
 
     def _patience(self) -> float | None:
         """Return the milliseconds until the next deadline, or None. Rounded up, so that it has passed when we wake."""

@@ -49,6 +49,9 @@ class ProcessTable(Protocol):
     def send_signal(self, pid: int, number: int) -> None:
         """Send a signal; does nothing if the process is gone."""
 
+    def memory(self, pid: int) -> int:
+        """Return the resident bytes of a process; 0 where that is not known."""
+
     def reap(self) -> list[tuple[int, Exit]]:
         """Return the children that have ended since the last call, each once."""
 
@@ -71,6 +74,14 @@ class SystemProcesses:
             os.kill(pid, number)
         except ProcessLookupError:
             return
+
+    def memory(self, pid: int) -> int:
+        """Ask the kernel, on Linux; see `ProcessTable.memory`."""
+        try:
+            fields = Path(f"/proc/{pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def reap(self) -> list[tuple[int, Exit]]:
         """Collect ended children, also strangers that were handed to us; see `ProcessTable.reap`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hostler.supervisor.core import PROMPT_TIMEOUT
@@ -15,8 +17,11 @@ from hostler.supervisor.model import (
     Concluded,
     Finish,
     HandOver,
+    Knocked,
     Launch,
     Log,
+    Measure,
+    Measured,
     Order,
     Outcome,
     Phase,
@@ -24,6 +29,7 @@ from hostler.supervisor.model import (
     ReopenLogs,
     Resized,
     Resume,
+    Scaled,
     Spawn,
     StopListening,
     Strategy,
@@ -31,6 +37,8 @@ from hostler.supervisor.model import (
     Turn,
     Vacate,
 )
+from hostler.supervisor.recycling import Wear
+from hostler.supervisor.scaling import Load, Scaling
 from tests.fakes.supervision import Drive, preloaded, workers
 
 
@@ -471,6 +479,139 @@ class TestRecycling:
         drive.prepared(workers(1))
         drive.recycle(1)
         assert drive.spawned() == [("worker", 1, 2)]
+
+
+class TestWear:
+    """Recycling that nobody has asked for."""
+
+    def worn(self, count: int, **limits: float) -> Drive:
+        wear = Wear(**limits)  # type: ignore[arg-type]
+        return Drive((replace(workers(count)[0], wear=wear),)).booted()
+
+    def test_worker_is_recycled_when_it_is_old(self) -> None:
+        drive = self.worn(1, age=100.0)
+        # Half of a tenth less: the jitter is at its middle.
+        assert drive.core.deadline() == drive.clock.now() + 95
+        drive.wait(94)
+        assert drive.spawned() == []
+        drive.wait(1)
+        assert drive.spawned() == [("worker", 1, 1)]
+        assert drive.orders(Order.DRAIN) == []
+        drive.ready(2)
+        assert drive.orders(Order.DRAIN) == [1]
+        assert "it has served for 95 s (workers.max_age)" in drive.logged()
+
+    def test_only_a_share_is_replaced_at_once(self) -> None:
+        drive = self.worn(8, age=100.0)
+        drive.wait(100)
+        assert len(drive.spawned()) == 2
+        drive.ready(9)
+        assert len(drive.spawned()) == 3
+
+    def test_worker_that_has_grown_is_recycled(self) -> None:
+        drive = self.worn(2, growth=100)
+        drive.feed(Measured({1: 1000, 2: 1000}))
+        drive.feed(Measured({1: 1095, 2: 1096}))
+        assert drive.spawned() == [("worker", 2, 1)]
+
+    def test_worker_with_too_much_memory_is_recycled(self) -> None:
+        drive = self.worn(1, memory=1000)
+        drive.feed(Measured({1: 900}))
+        drive.feed(Measured({1: 951}))
+        assert drive.spawned() == [("worker", 1, 1)]
+
+    def test_worker_that_is_large_from_the_beginning_is_left_alone(self) -> None:
+        drive = self.worn(1, memory=1000)
+        drive.feed(Measured({1: 1200}))
+        drive.feed(Measured({1: 1300}))
+        assert drive.spawned() == []
+
+    def test_memory_is_looked_at_only_where_it_matters(self) -> None:
+        drive = self.worn(1, age=100.0)
+        drive.wait(50)
+        assert drive.asked(Measure) == []
+        drive = self.worn(1, growth=100)
+        drive.wait(5)
+        drive.wait(1)
+        drive.wait(4)
+        assert len(drive.asked(Measure)) == 2
+
+
+class TestFollowingLoad:
+    """Counts that follow the load."""
+
+    BUSY = Load(0.9, 3, 100)
+
+    def scaled(self, count: int, minimum: int = 1, maximum: int = 4, idle: float = 30.0) -> Drive:
+        scaling = Scaling(minimum, maximum, idle=idle)
+        return Drive((replace(workers(count)[0], scaling=scaling),)).booted()
+
+    def measure(self, drive: Drive, load: Load, times: int = 1) -> None:
+        for _ in range(times):
+            drive.wait(1)
+            drive.feed(Measured({}, {"worker": load}))
+
+    def test_reading_is_asked_for_every_second(self) -> None:
+        drive = self.scaled(1)
+        drive.wait(1)
+        drive.wait(1)
+        assert len(drive.asked(Measure)) == 2
+
+    def test_busy_workers_get_company(self) -> None:
+        drive = self.scaled(1)
+        self.measure(drive, self.BUSY, 3)
+        assert drive.spawned() == [("worker", 2, 1)]
+        assert drive.asked(Scaled) == [Scaled("worker", 2)]
+        assert "scaling from 1 to 2 workers: 90% busy, 3 waiting" in drive.logged()
+
+    def test_operators_count_holds_until_the_next_reload(self) -> None:
+        drive = self.scaled(2)
+        drive.command(Command.MORE)
+        assert "now wanted: 3 workers; scaling pauses until the next reload" in drive.logged()
+        self.measure(drive, self.BUSY, 10)
+        assert drive.core.current.roles[0].count == 3
+        drive.command(Command.RELOAD)
+        drive.prepared(drive.core.current.roles)
+        drive.ready(*drive.numbers(ChildState.STARTING))
+        self.measure(drive, self.BUSY, 10)
+        assert drive.core.current.roles[0].count == 4
+
+    def test_reload_goes_on_with_the_count_of_the_load(self) -> None:
+        drive = self.scaled(1)
+        self.measure(drive, self.BUSY, 3)
+        drive.command(Command.RELOAD)
+        drive.prepared((replace(workers(1)[0], scaling=Scaling(1, 4, idle=30.0)),))
+        assert drive.spawned()[-2:] == [("worker", 1, 2), ("worker", 2, 2)]
+
+    def test_nobody_is_left_when_nobody_asks_and_a_knock_brings_one_back(self) -> None:
+        drive = self.scaled(1, minimum=0)
+        self.measure(drive, Load(), 40)
+        assert drive.orders(Order.DRAIN) == [1]
+        assert drive.core.is_awaiting_knock
+        drive.exit(1)
+        assert drive.core.phase is Phase.RUNNING
+        asked = len(drive.asked(Measure))
+        drive.wait(1000)
+        assert len(drive.asked(Measure)) == asked, "there is nothing to be measured"
+        assert drive.core.deadline() is None
+        drive.feed(Knocked())
+        assert drive.spawned() == [("worker", 1, 1)]
+        assert not drive.core.is_awaiting_knock
+
+    def test_knock_that_comes_late_is_nothing(self) -> None:
+        drive = self.scaled(1, minimum=0)
+        assert drive.feed(Knocked()) == []
+
+    def test_reload_of_nobody_brings_one_who_shows_that_the_release_loads(self) -> None:
+        drive = self.scaled(1, minimum=0)
+        self.measure(drive, Load(), 40)
+        drive.exit(1)
+        drive.command(Command.RELOAD)
+        drive.prepared(drive.core.current.roles)
+        assert drive.spawned() == [("worker", 1, 2)]
+        drive.fail(2)
+        assert drive.asked(Abandon) == [Abandon(2)]
+        assert drive.core.is_awaiting_knock
 
 
 class TestScaling:

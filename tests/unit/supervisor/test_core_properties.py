@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,8 +16,10 @@ from hostler.supervisor.model import (
     Command,
     Concluded,
     HandOver,
+    Knocked,
     Launch,
     Log,
+    Measured,
     Order,
     Phase,
     Prepare,
@@ -27,9 +30,12 @@ from hostler.supervisor.model import (
     Tell,
 )
 from hostler.supervisor.plan import size_of_stage
+from hostler.supervisor.recycling import Wear
+from hostler.supervisor.scaling import Load, Scaling
 from tests.fakes.supervision import Drive, preloaded, workers
 
 COUNTS = st.integers(1, 4)
+WEAR = Wear(age=100.0, memory=100, growth=50)
 
 
 class SupervisorMachine(RuleBasedStateMachine):
@@ -39,18 +45,21 @@ class SupervisorMachine(RuleBasedStateMachine):
     @initialize(
         count=COUNTS,
         preload=st.booleans(),
+        scaling=st.sampled_from([None, Scaling(0, 4, idle=60.0), Scaling(2, 4, memory=300)]),
         strategy=st.sampled_from(Strategy),
         is_booted=st.sampled_from([True, True, True, False]),
     )
-    def start(self, count: int, preload: bool, strategy: Strategy, is_booted: bool) -> None:
+    def start(self, count: int, preload: bool, scaling: Scaling | None, strategy: Strategy, is_booted: bool) -> None:
         self.preload = preload
+        self.scaling = scaling
         self.strategy = strategy
         self.drive = Drive(self._roles(count), strategy)
         if is_booted:
             self.drive.booted()
 
     def _roles(self, count: int) -> tuple[Role, ...]:
-        return preloaded(count) if self.preload else workers(count)
+        roles = preloaded(count) if self.preload else workers(count)
+        return tuple(replace(role, wear=WEAR, scaling=self.scaling) if role.is_scalable else role for role in roles)
 
     def _pick(self, data: st.DataObject, *states: ChildState) -> int | None:
         numbers = sorted(self.drive.numbers(*states))
@@ -128,6 +137,27 @@ class SupervisorMachine(RuleBasedStateMachine):
     def operator_reloads(self, is_good: bool, count: int) -> None:
         self.drive.command(Command.RELOAD)
         self._answer(is_good, count)
+
+    @rule(
+        busy=st.sampled_from([0.0, 0.3, 0.95]),
+        waiting=st.sampled_from([0, 0, 5]),
+        requests=st.integers(0, 2),
+        memory=st.sampled_from([10, 50, 200]),
+        seconds=st.sampled_from([1.0, 3.0, 40.0]),
+    )
+    def load_is_measured(self, busy: float, waiting: int, requests: int, memory: int, seconds: float) -> None:
+        served = self._served()
+        self.drive.clock.advance(seconds)
+        ready = dict.fromkeys(self.drive.numbers(ChildState.READY), memory)
+        self.drive.feed(Measured(ready, {"worker": Load(busy, waiting, requests)}))
+        assert self._served() >= {(name, slot) for name, slot in served if self.drive.core.current.has_slot(name, slot)}
+
+    @rule()
+    def somebody_connects(self) -> None:
+        was_awaited = self.drive.core.is_awaiting_knock
+        self.drive.feed(Knocked())
+        if was_awaited:
+            assert self.drive.core.current.has_slot("worker", 1)
 
     @rule(is_good=st.booleans(), count=COUNTS)
     def operator_upgrades(self, is_good: bool, count: int) -> None:

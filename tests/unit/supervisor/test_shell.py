@@ -15,6 +15,7 @@ import pytest
 from hostler.contracts import ChildContext
 from hostler.errors import ConfigurationError
 from hostler.supervisor.model import Command, Concluded, Finish, Role
+from hostler.supervisor.scaling import Load
 from hostler.supervisor.shell import CAUGHT, Attendant, Generation, Supervisor
 from hostler.system.channel import send_message
 from hostler.system.clock import SystemClock
@@ -107,6 +108,12 @@ class FakeHost:
 
     def scaled(self, role: str, count: int) -> None:
         self.life.append(f"{count} of {role}")
+
+    def listening(self) -> list[int]:
+        return []
+
+    def measure(self) -> dict[str, Load]:
+        return {}
 
     def descriptors(self) -> list[int]:
         return [self._kept_fd] if self._kept_fd >= 0 else []
