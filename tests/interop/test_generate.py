@@ -35,7 +35,8 @@ BIN = Path(sys.executable).parent
 IMPORTABLE = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 UPLOAD = 20 * 1024 * 1024
 # What a Debian machine has switched on, and what the generated heading asks for.
-APACHE_MODULES = ("mpm_event", "authz_core", "alias", "reqtimeout", "proxy", "proxy_http", "headers", "ssl")
+APACHE_MODULES = ("mpm_event", "authz_core", "alias", "reqtimeout", "proxy", "proxy_http", "headers", "ssl",
+                  "proxy_uwsgi", "proxy_scgi", "proxy_fcgi", "unique_id")  # fmt: skip
 APACHE = """\
 ServerRoot "{directory}"
 ServerName localhost
@@ -155,6 +156,8 @@ def start_nginx(program: str, directory: Path, site: Path, bind: str, certificat
     """Start nginx with a generated site, its ports replaced by free ones."""
     text = re.sub(r" *listen \[::\].*\n", "", site.read_text())
     text = text.replace("{", "{{").replace("}", "}}")
+    # These come with nginx, and are looked for beside its own main file.
+    text = re.sub(r"include (\w+_params);", r"include /etc/nginx/\1;", text)
     text = text.replace("listen 80;", "listen 127.0.0.1:{http_port};")
     text = text.replace("listen 443 ssl;", "listen 127.0.0.1:{https_port} ssl;")
     paths = "\n".join(
@@ -257,6 +260,28 @@ def test_page_websocket_upload_and_stream_pass(
         for word in ("one", "two"):
             talk.send(word)
             assert talk.recv(PATIENCE) == f"hay {word}"
+    assert "[error]" not in front.error_log()
+
+
+@pytest.mark.parametrize("protocol", ["uwsgi", "scgi", "fastcgi"])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_page_and_upload_pass_over_the_protocol_of_the_listener(
+    start_front: StartFront, hostler_server: StartServer, sockets: Path, upload_content: bytes, kind: str, protocol: str
+) -> None:
+    place = f"unix:{sockets}/app.sock?mode=666&" if kind == "unix" else f"127.0.0.1:{free_port()}?"
+    bind = f"{place}protocol={protocol}"
+    hostler_server(APP, bind=bind)
+    front = start_front(bind)
+    content = upload_content[: 1024 * 1024]
+    with dial(front.http_port) as connection:
+        forged = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "Forwarded": "for=6.6.6.6"}
+        told = fetch(connection, "/page", None, Host="site.example.org:81", X_Request_Id="1", **forged).told
+        assert (told["path"], told["scheme"], told["client"][0]) == ("/page", "http", "127.0.0.1")
+        assert told["headers"]["host"] == "site.example.org:81"
+        assert told["headers"].get("x-request-id") != "1"
+        assert not {"x-forwarded-for", "x-forwarded-proto", "forwarded"} & told["headers"].keys()
+        told = fetch(connection, "/digest", content).told
+        assert told == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     assert "[error]" not in front.error_log()
 
 

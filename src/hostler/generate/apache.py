@@ -1,12 +1,17 @@
-"""A site for Apache (mod_proxy_http, which also carries WebSockets from Apache 2.4.47 on)."""
+"""A site for Apache: mod_proxy_http, which also carries WebSockets from 2.4.47 on, or one of its gateway protocols."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from hostler.contracts import WireProtocol
 from hostler.generate.choice import Choices
-from hostler.generate.front import Front, build_front, seconds
+from hostler.generate.front import SILENCE, Front, build_front, seconds
 from hostler.generate.model import File, Project
 from hostler.system.address import UnixAddress
 
+# What URLs of mod_proxy begin with.
+SCHEMES: Mapping[WireProtocol, str] = {"http": "http", "uwsgi": "uwsgi", "scgi": "scgi", "fastcgi": "fcgi"}
 # Apache's default for the slowest body, in bytes per second (mod_reqtimeout).
 LEAST_RATE = 500
 
@@ -19,16 +24,17 @@ def build_apache(project: Project, choices: Choices) -> tuple[File, ...]:
     """
     front = build_front(project, choices, "Apache")
     name = f"{project.name}.apache.conf"
-    modules = ["proxy", "proxy_http", "headers", *(["ssl"] if choices.tls_certificate else [])]
+    own = ["proxy_http"] if front.protocol == "http" else [f"proxy_{SCHEMES[front.protocol]}", "unique_id"]
+    modules = ["proxy", *own, "headers", *(["ssl"] if choices.tls_certificate else [])]
     heading = [
         f"# Apache in front of {project.name}. Made by `hostler generate apache`; yours to change.",
         "#",
         f"# Put it in place:  cp {name} /etc/apache2/sites-available/{project.name}.conf",
         f"# Modules:          a2enmod {' '.join(modules)}",
         f"# Check and enable: a2ensite {project.name} && apachectl configtest && systemctl reload apache2",
-        *(f"# {note}" for note in front.trust_notes()),
+        *(f"# {note}" for note in (*front.trust_notes(), *front.socket_notes(project))),
     ]
-    if project.may_upgrade:
+    if project.may_upgrade and front.protocol == "http":
         heading.append("# WebSockets need Apache 2.4.47 or later.")
     blocks = ["\n".join(heading), *_write_redirect(choices), _write_host(project, choices, front)]
     return (File(name, "\n\n".join(blocks) + "\n"),)
@@ -56,7 +62,7 @@ def _write_host(project: Project, choices: Choices, front: Front) -> str:
         *_write_static(choices),
         *_write_proxy(project, front),
         "",
-        *_write_forwarded(project),
+        *(_write_forwarded(project) if front.protocol == "http" else _write_request_id()),
     ]
     port = 443 if choices.tls_certificate else 80
     return "\n".join([f"<VirtualHost *:{port}>", *(f"    {line}" if line else "" for line in lines), "</VirtualHost>"])
@@ -108,8 +114,11 @@ def _write_static(choices: Choices) -> list[str]:
 def _write_proxy(project: Project, front: Front) -> list[str]:
     address = front.upstream
     # The name behind the bar tells connections of one socket from those of another.
-    socket = f"unix:{address.path}|http://{project.name}" if isinstance(address, UnixAddress) else ""
-    url = f"{socket or address}/"
+    scheme = SCHEMES[front.protocol]
+    socket = f"unix:{address.path}|{scheme}://{project.name}" if isinstance(address, UnixAddress) else ""
+    url = f"{socket or str(address).replace('http', scheme, 1)}/"
+    if front.protocol != "http":
+        return _write_gateway(project, url)
     idle = f"ttl={front.idle}" if front.idle else "disablereuse=on"
     # retry=0: after a failure the next request tries again at once, instead of 503 for a minute.
     words = ["retry=0", "connectiontimeout=5", f"timeout={front.silence}", idle]
@@ -122,6 +131,26 @@ def _write_proxy(project: Project, front: Front) -> list[str]:
         )
     lines.append("# timeout is how long the application may be silent, not how long an answer may take.")
     return [*lines, f'ProxyPass "/" "{url}" {" ".join(words)}']
+
+
+def _write_gateway(project: Project, url: str) -> list[str]:
+    """Hand requests on as variables, over a connection each."""
+    words = ["retry=0", "connectiontimeout=5", f"timeout={SILENCE}"]
+    if project.may_upgrade or project.config.http.request_body == "stream":
+        # Streams are passed on as they come; mod_proxy_http does so by itself.
+        words.append("flushpackets=on")
+    return [
+        "ProxyRequests Off",
+        "# timeout is how long the application may be silent, not how long an answer may take.",
+        f'ProxyPass "/" "{url}" {" ".join(words)}',
+    ]
+
+
+def _write_request_id() -> list[str]:
+    return [
+        "# The request id is from here. Hostler does not read other fields of a client's making over this protocol.",
+        'RequestHeader set X-Request-Id "%{UNIQUE_ID}e"',
+    ]
 
 
 def _write_forwarded(project: Project) -> list[str]:

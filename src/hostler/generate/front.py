@@ -5,11 +5,22 @@ from __future__ import annotations
 import ipaddress
 import math
 from dataclasses import dataclass
+from typing import cast
 
+from hostler.contracts import WireProtocol
 from hostler.errors import ConfigurationError
 from hostler.generate.choice import Choices, check_path
 from hostler.generate.model import Project
-from hostler.system.address import EVERY_ADDRESS, HTTP, LOOPBACK, TcpAddress, UnixAddress, parse_addresses
+from hostler.system.address import (
+    EVERY_ADDRESS,
+    LOOPBACK,
+    PROTOCOLS,
+    Address,
+    Speech,
+    TcpAddress,
+    UnixAddress,
+    parse_addresses,
+)
 
 # Both servers' own default for how long an upstream may be silent.
 SILENCE = 60
@@ -26,7 +37,7 @@ class Front:
     """What both web servers are told.
 
     Attributes:
-        upstream: the address of Hostler.
+        upstream: the address of Hostler; what is spoken there, too.
         silence: how long Hostler may say nothing while it works on a request, in whole seconds.
         idle: how long a connection to Hostler may be kept idle, in whole seconds; 0 for not at all.
         is_trusted: whether Hostler believes this proxy; None where that depends on its address.
@@ -37,12 +48,27 @@ class Front:
     idle: int
     is_trusted: bool | None
 
+    @property
+    def protocol(self) -> WireProtocol:
+        """What is spoken to Hostler."""
+        return self.upstream.speech.protocol
+
+    def socket_notes(self, project: Project) -> list[str]:
+        """Write what a heading must say about WebSockets; nothing where they pass."""
+        if self.protocol == "http" or not project.may_upgrade:
+            return []
+        return [
+            f"WebSockets do not pass over {self.protocol}; where there are any, name an HTTP address with --upstream."
+        ]
+
     def trust_notes(self) -> list[str]:
         """Write what a heading must say about trust; nothing where all is well."""
         if self.is_trusted:
             return []
         if self.is_trusted is None:
             return ["Let Hostler believe this server: list its address in trust.networks."]
+        if self.protocol != "http":
+            return ["Hostler answers this server with 403: trust.networks lacks its address."]
         return ["Hostler does not believe this server's X-Forwarded-* headers: trust.networks lacks its address."]
 
 
@@ -73,21 +99,28 @@ def build_silence(project: Project) -> int:
 
 
 def _find_upstream(project: Project, choices: Choices, program: str) -> TcpAddress | UnixAddress:
-    """Find the first address that the program can connect to, sockets in the file system first."""
-    addresses = parse_addresses((choices.upstream,) if choices.upstream else project.config.server.bind)
-    addresses = tuple(address for address in addresses if address.speech == HTTP)
-    for address in addresses:
-        if isinstance(address, UnixAddress):
-            check_path("the socket", str(address.path))
-            return UnixAddress(address.path.absolute())
-    for address in addresses:
-        if isinstance(address, TcpAddress) and address.port:
-            return TcpAddress(LOCAL.get(address.host, address.host), address.port)
+    """Find the first address that the program can connect to: HTTP first, then sockets in the file system."""
+    given = parse_addresses((choices.upstream,) if choices.upstream else project.config.server.bind)
+    for protocol in PROTOCOLS:
+        found = _pick([each for each in given if each.speech == Speech(cast("WireProtocol", protocol))])
+        if found is not None:
+            return found
     named = choices.upstream or ", ".join(project.config.server.bind)
     raise ConfigurationError(
         f"{program} cannot connect to {named}; it needs a TCP port, or a socket with a path, "
-        "where plain HTTP is spoken: name one with --upstream"
+        "and no header of the PROXY protocol: name one with --upstream"
     )
+
+
+def _pick(addresses: list[Address]) -> TcpAddress | UnixAddress | None:
+    for address in addresses:
+        if isinstance(address, UnixAddress):
+            check_path("the socket", str(address.path))
+            return UnixAddress(address.path.absolute(), speech=address.speech)
+    for address in addresses:
+        if isinstance(address, TcpAddress) and address.port:
+            return TcpAddress(LOCAL.get(address.host, address.host), address.port, speech=address.speech)
+    return None
 
 
 def _is_trusted(upstream: TcpAddress | UnixAddress, networks: tuple[str, ...]) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hostler.generate.choice import Choices
-from hostler.generate.front import Front, build_front, seconds
+from hostler.generate.front import SILENCE, Front, build_front, seconds
 from hostler.generate.model import File, Project
 from hostler.system.address import UnixAddress
 
@@ -23,7 +23,7 @@ def build_nginx(project: Project, choices: Choices) -> tuple[File, ...]:
     name = f"{project.name}.nginx.conf"
     blocks = [
         _write_heading(project, front, name),
-        *_write_maps(project),
+        *(_write_maps(project) if front.protocol == "http" else ()),
         _write_upstream(project, front),
         *_write_redirect(choices),
         _write_server(project, choices, front),
@@ -37,7 +37,7 @@ def _write_heading(project: Project, front: Front, name: str) -> str:
         "#",
         f"# Put it in place:  cp {name} /etc/nginx/conf.d/{project.name}.conf",
         "# Check and enable: nginx -t && systemctl reload nginx",
-        *(f"# {note}" for note in front.trust_notes()),
+        *(f"# {note}" for note in (*front.trust_notes(), *front.socket_notes(project))),
     ]
     if isinstance(front.upstream, UnixAddress):
         lines.append("# nginx's user must be allowed to write to the socket: ?mode=660&group=www-data in server.bind.")
@@ -71,7 +71,8 @@ def _write_upstream(project: Project, front: Front) -> str:
         _quote(f"unix:{address.path}") if isinstance(address, UnixAddress) else str(address).removeprefix("http://")
     )
     lines = [f"upstream {project.name} {{", f"    server {server};"]
-    if front.idle:
+    # Connections of the other protocols are for one request; FastCGI could keep them, but cannot say that one closes.
+    if front.idle and front.protocol == "http":
         lines += [
             f"    keepalive {KEPT};",
             "    # Shorter than Hostler's http.keep_alive_timeout: no request meets a connection that is being closed.",
@@ -105,7 +106,7 @@ def _write_server(project: Project, choices: Choices, front: Front) -> str:
         "",
         *_write_static(choices),
         "location / {",
-        *(f"    {line}" if line else "" for line in _write_proxy(project, front)),
+        *(f"    {line}" if line else "" for line in _write_pass(project, front)),
         "}",
     ]
     return "\n".join(["server {", *(f"    {line}" if line else "" for line in lines), "}"])
@@ -128,6 +129,36 @@ def _write_static(choices: Choices) -> list[str]:
     lines = []
     for prefix, directory in choices.static.items():
         lines += [f"location {prefix} {{", f"    alias {_quote(directory)};", "    access_log off;", "}", ""]
+    return lines
+
+
+def _write_pass(project: Project, front: Front) -> list[str]:
+    return _write_proxy(project, front) if front.protocol == "http" else _write_gateway(project, front)
+
+
+def _write_gateway(project: Project, front: Front) -> list[str]:
+    """Hand requests on as variables, which a client cannot send; what Hostler believes is all in nginx's own list."""
+    word = front.protocol
+    lines = [
+        f"include {word}_params;",
+        "# With its port, and the request id from here.",
+        f"{word}_param HTTP_HOST $http_host;",
+        f"{word}_param HTTP_X_REQUEST_ID $request_id;",
+        f"{word}_pass {project.name};",
+        "",
+        f"{word}_connect_timeout 5s;",
+        "# How long the application may be silent, not how long an answer may take.",
+        f"{word}_read_timeout {SILENCE}s;",
+        f"{word}_send_timeout {max(SILENCE, seconds(project.config.http.body_timeout))}s;",
+        "# Answers are collected before they are passed on. For a stream of events the application sends the header",
+        '# "X-Accel-Buffering: no".',
+        f"{word}_buffering on;",
+    ]
+    if project.config.http.request_body == "stream":
+        lines += [
+            '# http.request_body is "stream": bodies are passed on as they come.',
+            f"{word}_request_buffering off;",
+        ]
     return lines
 
 
