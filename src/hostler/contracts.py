@@ -198,6 +198,28 @@ class AsgiHooks(BridgeHooks, Protocol):
         """The engine has drained or was stopped, and all requests have ended. Once, in the loop's thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """What a hook of the configuration is told.
+
+    Attributes:
+        phase: which hook it is, such as "prepare" or "worker_ended".
+        supervisor_pid: the supervisor's process id.
+        worker: the worker's slot, from 1; 0 where it is about none.
+        pid: the worker's process id; 0 likewise.
+        reason: why it was called, where there is something to say: "start", "reload" or "upgrade" for "prepare" and
+            "serving", and for "worker_ended" such as "was killed by SIGKILL".
+        addresses: where the server listens, for "serving".
+    """
+
+    phase: str
+    supervisor_pid: int
+    worker: int = 0
+    pid: int = 0
+    reason: str = ""
+    addresses: tuple[str, ...] = ()
+
+
 class ServerHooks(Protocol):
     """What somebody who embeds the server wants to be told of its life, and may do then.
 

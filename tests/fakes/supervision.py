@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from hostler.supervisor.core import Core
@@ -39,6 +40,11 @@ FORK_SERVER = Role("fork server", graceful_timeout=1)
 
 def workers(count: int) -> tuple[Role, ...]:
     return (Role("worker", count, is_scalable=True, boot_timeout=60, graceful_timeout=30),)
+
+
+def prepared(count: int) -> tuple[Role, ...]:
+    """Make so many workers that wait for the hook runner."""
+    return (Role("hooks", graceful_timeout=30), *(replace(role, after="hooks") for role in workers(count)))
 
 
 def preloaded(count: int) -> tuple[Role, ...]:

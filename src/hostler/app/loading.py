@@ -71,6 +71,32 @@ def load_application(target: Target | str, interface: Choice = "auto") -> Loaded
     return _resolve_interface(found, label, subject, interface)
 
 
+def load_callable(target: str) -> Callable[..., object]:
+    """Import the module of a target such as "module:function", and give what it names.
+
+    Raises:
+        ApplicationError: there is no such thing, its module failed, or it cannot be called.
+    """
+    parsed = parse_target(target)
+    found = _find_attribute(_import_module(parsed), parsed)
+    if not callable(found):
+        raise ApplicationError(f'"{target}": that is {_describe(found)}, which cannot be called')
+    return found
+
+
+def call_foreign(call: Callable[[], object], label: str) -> None:
+    """Call something that is not ours.
+
+    Raises:
+        ApplicationError: whatever it raised, with its traceback.
+    """
+    try:
+        call()
+    except Exception as error:  # code of others may raise anything; this is its border
+        text = " ".join(str(error).split()) or "no message"
+        raise ApplicationError(f"{label} failed: {type(error).__name__}: {text}", describe_failure(error)) from error
+
+
 def _import_module(target: Target) -> ModuleType:
     name = target.module
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostler.app import Discovery, discover
+from hostler.app.hook import parse_action
 from hostler.cli.command import COMMANDS
 from hostler.config import Loaded, Sources, Surroundings, load_config
 from hostler.config.parser import FLAGS, Parser, add_options, add_target
@@ -135,7 +136,7 @@ def parse_arguments(command: str, arguments: Sequence[str]) -> Arguments:
 
 def describe_surroundings() -> Surroundings:
     """Gather what the configuration's rules need of the world: rights, and the engine's own checks if it is built."""
-    surroundings = Surroundings(is_root=os.geteuid() == 0, identities=_list_identities())
+    surroundings = Surroundings(is_root=os.geteuid() == 0, identities=_list_identities(), check_action=parse_action)
     try:
         from hostler.engine import check_access_log_format, check_trusted_network  # may not be built
     except ImportError:

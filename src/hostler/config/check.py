@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 from hostler.config.kind import format_size, quote
@@ -17,7 +17,7 @@ from hostler.system.cgroup import check_control
 from hostler.system.limits import parse_limit
 from hostler.system.scheduling import choose_cores
 
-Check = Callable[[str], None]
+Check = Callable[[str], object]
 
 _FACTORY = 'the name of a factory as "module:attr"'
 _NAMES = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -37,12 +37,14 @@ class Surroundings:
         identities: the names and numbers of the user and groups that the process already is.
         check_access_log_format: raises ValueError, saying why, for an access log format that cannot be.
         check_trusted_network: the same for a trusted network.
+        check_action: the same for an action of a hook.
     """
 
     is_root: bool = True
     identities: frozenset[str] = frozenset()
     check_access_log_format: Check = accept
     check_trusted_network: Check = accept
+    check_action: Check = accept
 
 
 def find_conflicts(
@@ -95,6 +97,7 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
             except ValueError as error:
                 yield path, f"is {quote(value)}: {error}"
     yield from _check_process(config)
+    yield from _check_hooks(config, surroundings)
     try:
         parse_addresses(config.server.bind)
     except ConfigurationError as error:
@@ -132,6 +135,22 @@ def _check_process(config: Config) -> Iterator[tuple[str, str]]:
             check()
         except ValueError as error:
             yield path, f"is {quote(shown)}: {error}"
+
+
+# Run in workers, which have given up their rights.
+_WORKER_PHASES = ("loading", "worker_forked", "worker_loaded", "worker_leaving")
+
+
+def _check_hooks(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:
+    for each in fields(config.hooks):
+        actions = getattr(config.hooks, each.name)
+        for action in actions if isinstance(actions, tuple) else ():
+            try:
+                surroundings.check_action(action)
+            except ValueError as error:
+                yield f"hooks.{each.name}", f"has {quote(action)}: {error}"
+            if each.name in _WORKER_PHASES and action.startswith("exec:+"):
+                yield f"hooks.{each.name}", f'has {quote(action)}: workers have no rights to keep; leave out the "+"'
 
 
 def _find_mount_fault(prefix: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from hostler.config.kind import Boolean, Duration, Integer, Location, Octal, Size, Table, Text, TextList
 from hostler.config.option import Option, option, read_options
@@ -291,6 +291,37 @@ class Process:
         Location(optional=True),
         doc="The root directory of workers; the interpreter, its packages and the application must be in there, at "
         "the same paths. Needs a start as root.",
+    )
+
+
+def _actions(doc: str) -> Any:  # noqa: ANN401 - as `option` is typed
+    return option((), TextList(word="ACTION"), doc=doc)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What happens at points of the server's life: `module:function`, or `exec:` and a command (`exec:+` as root)."""
+
+    prepare: tuple[str, ...] = _actions(
+        "Before the workers of a start or a reload; if one fails, there is no start, or the old workers stay. For "
+        "migrations and checks."
+    )
+    serving: tuple[str, ...] = _actions("Once all workers of a start or a reload are ready.")
+    worker_started: tuple[str, ...] = _actions("Once a worker's process id is known.")
+    worker_ended: tuple[str, ...] = _actions("Once a worker is gone, and why.")
+    stopping: tuple[str, ...] = _actions("When the server begins to stop, while workers finish what they have begun.")
+    ended: tuple[str, ...] = _actions("When the server stops, after the last worker.")
+    loading: tuple[str, ...] = _actions(
+        "In each worker, before it loads the application; with `app.preload`, in the process that loads it for all."
+    )
+    worker_forked: tuple[str, ...] = _actions("In each worker, as it begins; with `app.preload`, after the fork.")
+    worker_loaded: tuple[str, ...] = _actions("In each worker, once it has the application, before it serves.")
+    worker_leaving: tuple[str, ...] = _actions("In each worker, after its last request.")
+    # Arbitrary; migrations take their time.
+    timeout: float = option(
+        300.0,
+        Duration(minimum=0.1),
+        doc="How long a single action may take, before it is killed and counts as failed.",
     )
 
 
@@ -586,6 +617,7 @@ class Config:
     server: Server = field(default_factory=Server)
     workers: Workers = field(default_factory=Workers)
     process: Process = field(default_factory=Process)
+    hooks: Hooks = field(default_factory=Hooks)
     http: Http = field(default_factory=Http)
     limits: Limits = field(default_factory=Limits)
     websocket: Websocket = field(default_factory=Websocket)
@@ -601,6 +633,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "server": Server,
         "workers": Workers,
         "process": Process,
+        "hooks": Hooks,
         "http": Http,
         "limits": Limits,
         "websocket": Websocket,

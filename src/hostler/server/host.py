@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from hostler.app import discover
 from hostler.config import Config
 from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
+from hostler.server.hookline import HookLine
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
 from hostler.supervisor.model import Role, Strategy
@@ -43,7 +44,9 @@ from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_l
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
 from hostler.worker.assignment import Assignment
+from hostler.worker.configured import configure_hooks
 from hostler.worker.forkserver import run_fork_server
+from hostler.worker.hookrunner import Errand, build_message, has_errands, run_hook_runner
 from hostler.worker.role import run_worker
 
 WORKER = "worker"
@@ -52,6 +55,9 @@ FIRST_PROCESS = 1
 FORK_SERVER = "fork server"
 # Requests that ended with one worker and are logged each (arbitrary).
 MOST_LOSSES = 5
+HOOK_RUNNER = "hooks"
+# Seconds that a hook runner has beyond what its actions may take (arbitrary).
+_HOOK_MARGIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,14 @@ class Release:
         assignment: what its workers have in common.
         addresses: where it listens.
         count: how many workers it begins with.
+        hook_line: how its hook runner is told of events; None without one.
     """
 
     config: Config
     assignment: Assignment
     addresses: tuple[Address, ...]
     count: int
+    hook_line: HookLine | None = None
 
 
 class ServerHost:
@@ -97,6 +105,9 @@ class ServerHost:
         self._current = 0
         self._serves = ""
         self._worker_group: WorkerGroup | None = None
+        self._workers: set[int] = set()
+        self._is_announced = False
+        self._is_stopping = False
         self._count: int | None = None
         self._log = logging.getLogger("hostler")
         self.scoreboard = Scoreboard.make()
@@ -157,11 +168,12 @@ class ServerHost:
             engine=self._options.engine,
             asgi_engine=self._options.asgi_engine,
             load=self._options.load,
-            hooks=hooks,
+            hooks=configure_hooks(config, hooks),
             worker_group=self._worker_group if config.process.cgroup else None,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
-        return Release(config, assignment, self._pool.resolve(config.server.bind), count)
+        addresses = self._pool.resolve(config.server.bind)
+        return Release(config, assignment, addresses, count, HookLine() if has_errands(config) else None)
 
     def _discover(self, config: Config) -> str:
         found = discover(Path(config.app.chdir), self._environment)
@@ -182,10 +194,12 @@ class ServerHost:
 
     def _build_generation(self, number: int, release: Release) -> Generation:
         config, assignment = release.config, release.assignment
+        after = HOOK_RUNNER if release.hook_line is not None else ""
         worker = Role(
             WORKER,
             release.count,
             via=FORK_SERVER if config.app.preload else "",
+            after=after,
             is_scalable=True,
             boot_timeout=config.workers.boot_timeout,
             graceful_timeout=config.server.graceful_timeout,
@@ -193,22 +207,40 @@ class ServerHost:
         )
         roles = [worker]
         if config.app.preload:
-            roles.insert(0, Role(FORK_SERVER, boot_timeout=config.workers.boot_timeout, graceful_timeout=1.0))
+            boot_timeout = config.workers.boot_timeout
+            roles.insert(0, Role(FORK_SERVER, after=after, boot_timeout=boot_timeout, graceful_timeout=1.0))
+        if release.hook_line is not None:
+            roles.insert(0, _hook_role(config))
         mains: dict[str, ChildMain] = {
             WORKER: partial(run_worker, assignment),
             FORK_SERVER: partial(run_fork_server, assignment),
+            HOOK_RUNNER: partial(self._run_hooks, number),
         }
         for companion in self._options.companions:
             roles.append(Role(companion.name, graceful_timeout=1.0))
             mains[companion.name] = partial(run_companion, companion)
+        kept = {HOOK_RUNNER: (release.hook_line.read_fd,)} if release.hook_line is not None else {}
         return Generation(
             number,
             tuple(roles),
             mains,
             frozenset({FORK_SERVER}),
             partial(self._listeners, release),
+            kept,
             Strategy(config.reload.strategy),
         )
+
+    def _run_hooks(self, number: int, context: ChildContext) -> int:
+        """Be the hook runner of a generation; after fork."""
+        release = self._releases[number]
+        assert release.hook_line is not None
+        reason = "" if number == self._current and self._is_announced else self._reason
+        return run_hook_runner(release.assignment, Errand(reason, release.hook_line.read_fd), context)
+
+    @property
+    def _reason(self) -> str:
+        """Why a generation is started now."""
+        return "reload" if self._is_announced else "start" if self._bequest is None else "upgrade"
 
     def _listeners(self, release: Release, role: str, slot: int) -> tuple[Listener, ...]:
         if role != WORKER:
@@ -226,11 +258,14 @@ class ServerHost:
     def announce(self) -> None:
         """Tell that we serve; see `Host.announce`."""
         release = self._releases[self._current]
+        reason = self._reason
+        self._is_announced = True
         self._take_over()
         write_standard_error(self._start_block(release))
         if release.config.log.file != STANDARD_ERROR:
             self._log.info("serving %s at %s", release.assignment.title, ", ".join(self._pool.addresses()))
         self._hooks.serving(self._pool.addresses())
+        self._tell_hooks("serving", reason=reason, addresses=self._pool.addresses())
         self._notifier.ready(self._status(release))
 
     def _take_over(self) -> None:
@@ -321,15 +356,17 @@ class ServerHost:
         """Let a generation be the one; see `Host.adopt`."""
         release = self._releases[number]
         self._current = number
-        self._releases = {number: release}
+        former, self._releases = self._releases, {number: release}
+        _close_lines(each for each in former.values() if each is not release)
         self._pool.keep(release.addresses, release.count)
         self._install(release)
         self.scaled(WORKER, release.count)
+        self._tell_hooks("serving", reason="reload", addresses=self._pool.addresses())
         self._notifier.ready(self._status(release))
 
     def abandon(self, number: int) -> None:
         """Forget a generation; see `Host.abandon`."""
-        del self._releases[number]
+        _close_lines([self._releases.pop(number)])
         release = self._releases[self._current]
         self._pool.keep(release.addresses, release.count)
         self.refused()
@@ -346,6 +383,9 @@ class ServerHost:
     def stop_listening(self) -> None:
         """Close the listeners; see `Host.stop_listening`."""
         self._notifier.stopping()
+        self._is_stopping = True
+        self._tell_hooks("stopping")
+        self._tell_end()
         self._pool.close()
 
     def reopen_logs(self) -> None:
@@ -363,6 +403,8 @@ class ServerHost:
     def descriptors(self) -> Iterable[int]:
         """Return what children shall not keep; see `Host.descriptors`."""
         left = [] if self._bequest is None else [self._bequest.status_fd, self._bequest.pid_file_fd]
+        lines = [release.hook_line for release in self._releases.values() if release.hook_line is not None]
+        left += [fd for line in lines for fd in (line.read_fd, line.write_fd)]
         return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left} - {-1}
 
     def ping_interval(self) -> float | None:
@@ -381,12 +423,34 @@ class ServerHost:
     def started(self, role: str, slot: int, pid: int) -> None:
         """Tell that a child is there; see `Host.started`."""
         if role == WORKER:
+            self._workers.add(pid)
             self._hooks.worker_started(slot, pid)
+            self._tell_hooks("worker_started", worker=slot, pid=pid)
 
-    def ended(self, role: str, pid: int) -> None:
+    def ended(self, role: str, slot: int, pid: int, reason: str) -> None:
         """Tell that a child is gone; see `Host.ended`."""
         if role == WORKER:
+            self._workers.discard(pid)
             self._hooks.worker_ended(pid)
+            self._tell_hooks("worker_ended", worker=slot, pid=pid, reason=reason)
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Tell the hook runner, which waits for it, that no worker is left."""
+        if self._is_stopping and not self._workers:
+            self._tell_hooks("ended")
+
+    def _tell_hooks(
+        self, phase: str, *, worker: int = 0, pid: int = 0, reason: str = "", addresses: Sequence[str] = ()
+    ) -> None:
+        """Tell the hook runner of the generation that serves, if the configuration has something for it."""
+        release = self._releases.get(self._current)
+        if release is None or release.hook_line is None:
+            return
+        # The two by which the runner knows what becomes of it are told in any case.
+        if phase in {"stopping", "ended"} or getattr(release.config.hooks, phase):
+            message = build_message(phase, worker=worker, pid=pid, reason=reason, addresses=addresses)
+            release.hook_line.tell(message)
 
     def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
         """Give a worker its block of the scoreboard; see `Host.allot`."""
@@ -419,10 +483,25 @@ class ServerHost:
         self._pool.close()
         close_descriptors((self.scoreboard.fd,))
         self._hooks.ended()
+        _close_lines(self._releases.values())
         if self._worker_group is not None:
             self._worker_group.remove()
         if self._pid_file is not None:
             self._pid_file.remove()
+
+
+def _hook_role(config: Config) -> Role:
+    """Describe the hook runner, which has as long as its actions may take, and outlives the workers."""
+    hooks = config.hooks
+    before, after = len(hooks.prepare), len(hooks.stopping) + len(hooks.ended) + len(hooks.worker_ended)
+    graceful_timeout = config.server.graceful_timeout + hooks.timeout * after + _HOOK_MARGIN
+    return Role(HOOK_RUNNER, boot_timeout=hooks.timeout * before + _HOOK_MARGIN, graceful_timeout=graceful_timeout)
+
+
+def _close_lines(releases: Iterable[Release]) -> None:
+    for release in releases:
+        if release.hook_line is not None:
+            release.hook_line.close()
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:

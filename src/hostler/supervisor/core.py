@@ -522,15 +522,21 @@ class Core:
 
     def _forking_child(self, plan: Plan, role: Role) -> int | None:
         """Return the child that forks this role, 0 for ourselves, or None while there is none."""
-        if not role.via:
-            return 0
-        return next(
-            (child.number for child in self.roster.occupants(role.via, 1, plan.generation) if child.is_ready), None
-        )
+        return self._ready_child(plan, role.via) if role.via else 0
+
+    def _ready_child(self, plan: Plan, role: str) -> int | None:
+        """Return the ready child of a role that has but one, or None."""
+        return next((child.number for child in self.roster.occupants(role, 1, plan.generation) if child.is_ready), None)
 
     def _may_start(self, plan: Plan, role: Role, slot: int) -> bool:
         history = self._backoffs.get((plan.generation, role.name, slot))
-        return (history is None or self._now >= history.not_before) and self._forking_child(plan, role) is not None
+        if history is not None and self._now < history.not_before:
+            return False
+        return self._forking_child(plan, role) is not None and self._has_come_after(plan, role)
+
+    def _has_come_after(self, plan: Plan, role: Role) -> bool:
+        """Whether what the role must come after is there."""
+        return not role.after or self._ready_child(plan, role.after) is not None
 
     def _is_surplus(self, child: Child) -> bool:
         """Whether its slot is no longer wanted, or another generation has it by now."""

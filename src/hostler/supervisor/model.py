@@ -18,6 +18,7 @@ class Role:
         name: "worker", "fork server", ...
         count: how many are wanted; each has a slot, from 1 to `count`.
         via: the role whose child forks this one; "" when the supervisor does.
+        after: the role without whose ready child none of this one is started; "" for none.
         is_scalable: whether a signal may change `count`.
         boot_timeout: seconds from start to ready.
         graceful_timeout: seconds from the request to drain until it is killed.
@@ -28,6 +29,7 @@ class Role:
     name: str
     count: int = 1
     via: str = ""
+    after: str = ""
     is_scalable: bool = False
     boot_timeout: float = 60.0
     graceful_timeout: float = 30.0

@@ -18,7 +18,7 @@ import select
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from hostler.contracts import ChildContext, ChildMain, Listener
@@ -98,6 +98,7 @@ class Generation:
         mains: what the children of a role run, by role name.
         forking_roles: the names of roles whose children fork others.
         listeners: returns the listeners of a role's slot, opening them where need be.
+        kept: the host's descriptors that children of a role keep, by role name.
         strategy: how many children are replaced at a time.
     """
 
@@ -106,6 +107,7 @@ class Generation:
     mains: Mapping[str, ChildMain]
     forking_roles: frozenset[str]
     listeners: Callable[[str, int], tuple[Listener, ...]]
+    kept: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     strategy: Strategy = Strategy.ALL
 
 
@@ -165,8 +167,8 @@ class Host(Protocol):
     def started(self, role: str, slot: int, pid: int) -> None:
         """The process id of a child is known, whoever has forked it."""
 
-    def ended(self, role: str, pid: int) -> None:
-        """A child whose process id was known is gone."""
+    def ended(self, role: str, slot: int, pid: int, reason: str) -> None:
+        """A child whose process id was known is gone. `reason` reads on from its name: "exited with status 1"."""
 
     def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
         """Give a child that is about to be started its place on the scoreboard: descriptor and offset, or -1 and 0.
@@ -451,7 +453,7 @@ class Supervisor:
         if record.control_fd >= 0:
             close_descriptors((record.control_fd,))
         if record.pid:
-            self._host.ended(record.role, record.pid)
+            self._host.ended(record.role, record.slot, record.pid, reason)
         self._feed(ChildExited(record.number, f"(pid {record.pid}) {reason}" if record.pid else reason))
 
     # Carrying out what is to be done.
@@ -478,6 +480,7 @@ class Supervisor:
             action.role, action.slot, status_write, self._lifeline_read, theirs, self._own_pid, listeners, *place
         )
         kept = {status_write, self._lifeline_read, theirs, place[0], *(each.fd for each in listeners)}
+        kept.update(generation.kept.get(action.role, ()))
         closed = [fd for fd in (*self._descriptors(), status_read, ours) if fd >= 0 and fd not in kept]
         main = generation.mains[action.role]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,23 @@ def send_message(fd: int, message: Message) -> bool:
     except BrokenPipeError:
         return False
     return True
+
+
+def send_promptly(fd: int, message: Message) -> bool:
+    """Write one message to a pipe whole, or not at all.
+
+    Returns:
+        False when there is no room for it, or the reader is gone.
+    """
+    data = json.dumps(message).encode() + b"\n"
+    # POSIX write(2): up to so many bytes go in whole or not at all, where the pipe does not block.
+    if len(data) > select.PIPE_BUF:
+        return False
+    os.set_blocking(fd, False)
+    try:
+        return os.write(fd, data) == len(data)
+    except (BlockingIOError, BrokenPipeError):
+        return False
 
 
 def open_pipe() -> tuple[int, int]:

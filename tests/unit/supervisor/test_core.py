@@ -39,7 +39,7 @@ from hostler.supervisor.model import (
 )
 from hostler.supervisor.recycling import Wear
 from hostler.supervisor.scaling import Load, Scaling
-from tests.fakes.supervision import Drive, preloaded, workers
+from tests.fakes.supervision import Drive, preloaded, prepared, workers
 
 
 class TestBoot:
@@ -102,6 +102,34 @@ class TestBoot:
         assert drive.asked(Prepare) == []
         drive.ready(1)
         assert drive.asked(Prepare) == [Prepare(2)]
+
+
+class TestOrder:
+    """Roles that come after another one."""
+
+    def test_nobody_starts_before_what_they_come_after_is_ready(self) -> None:
+        drive = Drive(prepared(2))
+        assert drive.spawned() == [("hooks", 1, 1)]
+        drive.ready(1)
+        assert drive.spawned() == [("hooks", 1, 1), ("worker", 1, 1), ("worker", 2, 1)]
+
+    def test_preparation_that_fails_ends_the_start_without_a_worker(self) -> None:
+        drive = Drive(prepared(2))
+        drive.fail(1, "the migration failed", "")
+        drive.exit(1)
+        assert drive.spawned() == [("hooks", 1, 1)]
+        assert drive.finish() == Finish(3, "the migration failed")
+
+    def test_preparation_of_a_reload_that_fails_abandons_it(self) -> None:
+        drive = Drive(prepared(1))
+        drive.ready(1)
+        drive.ready(2)
+        drive.command(Command.RELOAD)
+        drive.prepared(prepared(1))
+        assert drive.spawned()[-1] == ("hooks", 1, 2)
+        drive.fail(3, "the migration failed")
+        assert drive.asked(Abandon) == [Abandon(2)]
+        assert [drive.core.children[number].state for number in (1, 2)] == [ChildState.READY] * 2
 
 
 class TestCrash:

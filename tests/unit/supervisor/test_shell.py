@@ -92,7 +92,7 @@ class FakeHost:
         self.life.append(f"started {role} {slot}")
         self.pids.append(pid)
 
-    def ended(self, role: str, pid: int) -> None:
+    def ended(self, role: str, slot: int, pid: int, reason: str) -> None:
         self.life.append(f"ended {role}")
         assert pid in self.pids
 
