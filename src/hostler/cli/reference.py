@@ -10,6 +10,7 @@ from hostler.cli.command import COMMANDS, EXIT_STATUSES
 from hostler.cli.help import write_options, write_overview
 from hostler.compat.gunicorn.document import renew_table
 from hostler.config.reference import write_configuration
+from hostler.telemetry.openmetrics import write_reference
 
 DIRECTORY = Path("docs/reference")
 # A guide with a generated table in it.
@@ -23,6 +24,7 @@ def write_pages() -> Mapping[str, str]:
         "configuration.md": write_configuration(),
         "cli.md": write_cli(),
         "exit-statuses.md": write_statuses(),
+        "metrics.md": write_reference(),
     }
 
 

@@ -11,7 +11,7 @@ from hostler.config.kind import format_size, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
 from hostler.errors import ConfigurationError
-from hostler.system.address import parse_addresses
+from hostler.system.address import HTTP, InheritedAddress, parse_addresses
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import check_control
 from hostler.system.limits import parse_limit
@@ -102,6 +102,7 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
         parse_addresses(config.server.bind)
     except ConfigurationError as error:
         yield "server.bind", f"cannot be: {error}"
+    yield from _check_metrics(config)
     prefix = config.app.script_name
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or re.search(r"[?#\s]", prefix)):
         yield "app.script_name", f'is {quote(prefix)}; it must be empty, or begin with "/" and not end with it'
@@ -117,6 +118,17 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
     if not all(" " <= char <= "~" for char in config.server.header):
         yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
+
+
+def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
+    try:
+        addresses = parse_addresses(config.metrics.bind) if config.metrics.bind else ()
+    except ConfigurationError as error:
+        yield "metrics.bind", f"cannot be: {error}"
+        return
+    for address in addresses:
+        if address.speech != HTTP or isinstance(address, InheritedAddress):
+            yield "metrics.bind", f'has {quote(str(address))}; it must be "HOST:PORT" or "unix:/path"'
 
 
 def _check_process(config: Config) -> Iterator[tuple[str, str]]:

@@ -591,6 +591,19 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Numbers for those who look after the server; a process of its own serves and sends them."""
+
+    bind: tuple[str, ...] = option(
+        (),
+        TextList(word="ADDRESS"),
+        doc="Where `/metrics` is served for Prometheus, in OpenMetrics: `HOST:PORT` or `unix:/path`, as in "
+        "`server.bind`. Whoever can connect there can read it.",
+        short=("--metrics",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """What `hostler dev` watches."""
 
@@ -624,6 +637,7 @@ class Config:
     trust: Trust = field(default_factory=Trust)
     log: Log = field(default_factory=Log)
     reload: Reload = field(default_factory=Reload)
+    metrics: Metrics = field(default_factory=Metrics)
     dev: Dev = field(default_factory=Dev)
 
 
@@ -640,6 +654,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "trust": Trust,
         "log": Log,
         "reload": Reload,
+        "metrics": Metrics,
         "dev": Dev,
     }
 )

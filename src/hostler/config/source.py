@@ -161,7 +161,8 @@ def _find_nearest_option(section: str, name: str) -> str | None:
     """Find the option meant by a wrong name: first within its section, then by the same name elsewhere, then any."""
     normal = name.replace("-", "_").lower()
     mine = {found.name: found.path for found in list_options() if found.section == section}
-    others = {found.name: found.path for found in list_options() if found.section != section}
+    # Of several with the same name that of the first section.
+    others = {found.name: found.path for found in reversed(list_options()) if found.section != section}
     for candidates in (mine, others):
         if normal in candidates:
             return candidates[normal]

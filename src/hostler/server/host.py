@@ -15,6 +15,7 @@ from hostler.app import discover
 from hostler.config import Config
 from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
+from hostler.metrics.role import GRACEFUL_TIMEOUT, METRICS, MetricsPlan, run_metrics
 from hostler.server.hookline import HookLine
 from hostler.server.listeners import ListenerPool
 from hostler.server.options import Companion, Options
@@ -22,7 +23,8 @@ from hostler.supervisor.model import Role, Strategy
 from hostler.supervisor.recycling import Wear
 from hostler.supervisor.scaling import Load
 from hostler.supervisor.shell import Generation
-from hostler.system.address import Address
+from hostler.system.address import Address, parse_addresses
+from hostler.system.backlog import ListenQueue
 from hostler.system.bequest import Bequest, accept_bequest, bequeath, sockets_of_manager
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import WorkerGroup, find_own_group, make_worker_group
@@ -53,6 +55,8 @@ WORKER = "worker"
 # What a container starts.
 FIRST_PROCESS = 1
 FORK_SERVER = "fork server"
+# Connections that wait for the metrics process: a few who read (arbitrary).
+METRICS_BACKLOG = 16
 # Requests that ended with one worker and are logged each (arbitrary).
 MOST_LOSSES = 5
 HOOK_RUNNER = "hooks"
@@ -70,6 +74,7 @@ class Release:
         addresses: where it listens.
         count: how many workers it begins with.
         hook_line: how its hook runner is told of events; None without one.
+        metrics: where its metrics are served.
     """
 
     config: Config
@@ -77,6 +82,7 @@ class Release:
     addresses: tuple[Address, ...]
     count: int
     hook_line: HookLine | None = None
+    metrics: tuple[Address, ...] = ()
 
 
 class ServerHost:
@@ -111,6 +117,7 @@ class ServerHost:
         self._count: int | None = None
         self._log = logging.getLogger("hostler")
         self.scoreboard = Scoreboard.make()
+        self._queues: list[ListenQueue] = []
         self._pid_file = self._open_pid_file()
 
     def _open_pid_file(self) -> PidFile | None:
@@ -134,6 +141,7 @@ class ServerHost:
             self._install(release)
             hooks.starting()
         self._pool.open(release.addresses, release.count, config.server.backlog)
+        self._pool.open_aside(release.metrics, METRICS_BACKLOG)
         self._releases[number] = release
         if self._current == 0:
             self._current = number
@@ -173,7 +181,9 @@ class ServerHost:
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
         addresses = self._pool.resolve(config.server.bind)
-        return Release(config, assignment, addresses, count, HookLine() if has_errands(config) else None)
+        metrics = parse_addresses(config.metrics.bind) if config.metrics.bind else ()
+        line = HookLine() if has_errands(config) else None
+        return Release(config, assignment, addresses, count, line, metrics)
 
     def _discover(self, config: Config) -> str:
         found = discover(Path(config.app.chdir), self._environment)
@@ -216,6 +226,9 @@ class ServerHost:
             FORK_SERVER: partial(run_fork_server, assignment),
             HOOK_RUNNER: partial(self._run_hooks, number),
         }
+        if release.metrics:
+            roles.append(Role(METRICS, graceful_timeout=GRACEFUL_TIMEOUT))
+            mains[METRICS] = partial(run_metrics, self._plan_metrics(release))
         for companion in self._options.companions:
             roles.append(Role(companion.name, graceful_timeout=1.0))
             mains[companion.name] = partial(run_companion, companion)
@@ -242,7 +255,14 @@ class ServerHost:
         """Why a generation is started now."""
         return "reload" if self._is_announced else "start" if self._bequest is None else "upgrade"
 
+    def _plan_metrics(self, release: Release) -> MetricsPlan:
+        assignment = release.assignment
+        level = release.config.log.level
+        return MetricsPlan(assignment.title, assignment.identity, assignment.log, level, lambda: self._queues)
+
     def _listeners(self, release: Release, role: str, slot: int) -> tuple[Listener, ...]:
+        if role == METRICS:
+            return self._pool.open_aside(release.metrics, METRICS_BACKLOG)
         if role != WORKER:
             return ()
         return self._pool.listeners(release.addresses, slot, release.config.server.backlog)
@@ -358,7 +378,7 @@ class ServerHost:
         self._current = number
         former, self._releases = self._releases, {number: release}
         _close_lines(each for each in former.values() if each is not release)
-        self._pool.keep(release.addresses, release.count)
+        self._pool.keep(release.addresses, release.count, release.metrics)
         self._install(release)
         self.scaled(WORKER, release.count)
         self._tell_hooks("serving", reason="reload", addresses=self._pool.addresses())
@@ -368,7 +388,7 @@ class ServerHost:
         """Forget a generation; see `Host.abandon`."""
         _close_lines([self._releases.pop(number)])
         release = self._releases[self._current]
-        self._pool.keep(release.addresses, release.count)
+        self._pool.keep(release.addresses, release.count, release.metrics)
         self.refused()
 
     def refused(self) -> None:
@@ -419,6 +439,8 @@ class ServerHost:
         """Tell that a child is about to be forked; see `Host.forking`."""
         if role == WORKER:
             self._releases[generation].assignment.hooks.worker_forking(slot)
+        elif role == METRICS:
+            self._queues = self._pool.queues()
 
     def started(self, role: str, slot: int, pid: int) -> None:
         """Tell that a child is there; see `Host.started`."""
@@ -454,6 +476,8 @@ class ServerHost:
 
     def allot(self, child: int, role: str, slot: int, generation: int) -> tuple[int, int]:
         """Give a worker its block of the scoreboard; see `Host.allot`."""
+        if role == METRICS:
+            return self.scoreboard.fd, 0
         if role != WORKER:
             return -1, 0
         return self.scoreboard.fd, self.scoreboard.allot(child, slot, generation)

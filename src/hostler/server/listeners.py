@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hostler.contracts import Listener
 from hostler.errors import HostlerError
 from hostler.system.address import PROTOCOLS, Address, InheritedAddress, Speech, TcpAddress, parse_addresses
+from hostler.system.backlog import ListenQueue, name_queue
 from hostler.system.bequest import LeftSocket
 from hostler.system.process import close_descriptors
 from hostler.system.sockets import BoundSocket, adopt, bind, close
@@ -16,6 +17,8 @@ from hostler.system.systemd import PassedSockets
 
 # The slot of listeners that all workers share.
 SHARED = 0
+# The slot of listeners that are not for workers.
+ASIDE = -1
 Key = tuple[Address, int]
 
 
@@ -92,9 +95,27 @@ class ListenerPool:
             self._bound[key] = _speaking(self._bound[key], key[0].speech)
         return tuple(self._bound[key].listener for key in keys)
 
-    def keep(self, addresses: Iterable[Address], slots: int) -> None:
+    def open_aside(self, addresses: Iterable[Address], backlog: int) -> tuple[Listener, ...]:
+        """Return listeners that are not for workers, opening them where need be; all of it or nothing.
+
+        Raises:
+            HostlerError: an address cannot be had.
+        """
+        keys = [(address, ASIDE) for address in addresses]
+        opened: list[Key] = []
+        try:
+            for key in keys:
+                if key not in self._bound:
+                    self._bound[key] = self._bind(key, backlog)
+                    opened.append(key)
+        except HostlerError:
+            self._close(opened)
+            raise
+        return tuple(self._bound[key].listener for key in keys)
+
+    def keep(self, addresses: Iterable[Address], slots: int, aside: Iterable[Address] = ()) -> None:
         """Close all but these, and those that we were started with, which an upgrade passes on."""
-        kept = set(self._keys(addresses, range(1, slots + 1)))
+        kept = {*self._keys(addresses, range(1, slots + 1)), *((address, ASIDE) for address in aside)}
         self._close([key for key in self._bound if key not in kept and not isinstance(key[0], InheritedAddress)])
 
     def vacate(self, slot: int) -> None:
@@ -134,7 +155,14 @@ class ListenerPool:
 
     def addresses(self) -> list[str]:
         """Return what is open, for people, each address once."""
-        return list(dict.fromkeys(_describe(bound.listener) for bound in self._bound.values()))
+        return list(dict.fromkeys(_describe(bound.listener) for bound in self._for_workers()))
+
+    def queues(self) -> list[ListenQueue]:
+        """Return the names of the workers' listeners, for who looks at how many connections wait."""
+        return [name_queue(bound.listener) for bound in self._for_workers()]
+
+    def _for_workers(self) -> Iterator[BoundSocket]:
+        return (bound for (_, slot), bound in self._bound.items() if slot != ASIDE)
 
     def _keys(self, addresses: Iterable[Address], slots: Iterable[int]) -> Iterable[Key]:
         wanted = list(slots)
@@ -150,13 +178,13 @@ class ListenerPool:
         if left is not None:
             self._borrowed[key] = left
             return replace(adopt(left.fd, str(address)), path=None)
-        if isinstance(address, TcpAddress) and address.port == 0 and slot != SHARED:
+        if isinstance(address, TcpAddress) and address.port == 0 and slot > SHARED:
             # The kernel has chosen a port for the first slot; the others join it.
             for (other, _), bound in self._bound.items():
                 if other == address:
                     address = replace(address, port=bound.listener.port)
                     break
-        return bind(address, backlog=backlog, reuse_port=slot != SHARED, inherited=self._passed.by_name)
+        return bind(address, backlog=backlog, reuse_port=slot > SHARED, inherited=self._passed.by_name)
 
     def _close(self, keys: Iterable[Key]) -> None:
         for key in keys:

@@ -168,7 +168,7 @@ class Reading:
 
     Attributes:
         at: that moment, seconds on the monotonic clock.
-        age: seconds since the scoreboard was made, at the start of the server.
+        started_at: when the scoreboard was made, at the start of the server, seconds since 1970.
         workers: those that live, by slot and age.
         ended: what workers did that have ended.
         is_consistent: False if a worker came or went meanwhile so often, or the supervisor died in the midst of noting
@@ -176,7 +176,7 @@ class Reading:
     """
 
     at: float
-    age: float
+    started_at: float
     workers: tuple[WorkerReading, ...]
     ended: Counts
     is_consistent: bool = True

@@ -173,7 +173,7 @@ class Scoreboard:
         found = [self._read_worker(block, now) for block in range(1, blocks)]
         workers = sorted((each for each in found if each is not None), key=lambda each: (each.slot, each.child))
         totals = self._words(0, layout.COUNTERS_AT, layout.SUMS_SIZE)
-        return Reading(now / _SECOND, _seconds(now, header["made_at"]), tuple(workers), _build_counts(totals))
+        return Reading(now / _SECOND, header["made_at_unix"] / _SECOND, tuple(workers), _build_counts(totals))
 
     def _read_worker(self, block: int, now: int) -> WorkerReading | None:
         words = self._words(block, 0, layout.ROWS_AT)

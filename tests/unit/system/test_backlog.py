@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hostler.contracts import Listener
-from hostler.system.backlog import Backlog, read_backlog
+from hostler.system.backlog import Backlog, find_backlogs, name_queue, read_backlog
 
 
 @pytest.fixture(name="listener", params=["tcp", "tcp6", "unix", "abstract"])
@@ -37,6 +37,7 @@ def test_connections_that_nobody_accepted_are_counted(listener: tuple[socket.soc
             client = stack.enter_context(socket.socket(sock.family))
             client.connect(sock.getsockname())
         assert read_backlog(described) == Backlog(3, 7)
+        assert find_backlogs([name_queue(described)]) == {"somewhere": Backlog(3, 7)}
         stack.enter_context(sock.accept()[0])
         assert read_backlog(described) == Backlog(2, 7)
 
@@ -49,3 +50,14 @@ def test_descriptor_of_something_else_has_no_backlog() -> None:
 
 def test_closed_descriptor_has_no_backlog() -> None:
     assert read_backlog(Listener(10**6, "tcp", "", 0, "")) is None
+
+
+def test_sockets_that_share_a_port_are_added_up() -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=3, reuse_port=True))
+        queue = name_queue(Listener(first.fileno(), "tcp", "", 0, "shared"))
+        stack.enter_context(socket.create_server(first.getsockname(), backlog=4, reuse_port=True))
+        for _ in range(2):
+            stack.enter_context(socket.create_connection(first.getsockname()))
+        assert find_backlogs([queue]) == {"shared": Backlog(2, 7)}
+    assert find_backlogs([queue]) == {}
