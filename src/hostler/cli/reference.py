@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hostler.cli.command import COMMANDS, EXIT_STATUSES
 from hostler.cli.help import write_options, write_overview
-from hostler.compat.gunicorn.document import renew_table
+from hostler.compat.document import renew_table
+from hostler.compat.gunicorn.document import write_table
 from hostler.config.reference import write_configuration
 from hostler.telemetry.openmetrics import write_reference
 
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     stale = []
     pages = {directory / name: text for name, text in write_pages().items()}
     if not paths:
-        pages[GUIDE] = renew_table(GUIDE.read_text(encoding="utf-8"))
+        pages[GUIDE] = renew_table(GUIDE.read_text(encoding="utf-8"), write_table())
     for path, text in pages.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

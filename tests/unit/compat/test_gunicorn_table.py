@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hostler.compat.gunicorn.document import renew_table
+from hostler.compat.document import renew_table
+from hostler.compat.gunicorn.document import write_table
 from hostler.compat.gunicorn.setting import Fate, Setting
 from hostler.compat.gunicorn.source import build_parser
 from hostler.compat.gunicorn.table import SETTINGS, index_settings
@@ -43,7 +44,7 @@ def test_default_is_a_value_of_its_kind(setting: Setting) -> None:
 
 def test_guide_shows_the_table() -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    assert renew_table(text) == text, "out of date: run python -m hostler.cli.reference"
+    assert renew_table(text, write_table()) == text, "out of date: run python -m hostler.cli.reference"
 
 
 def test_help_lists_every_flag() -> None:

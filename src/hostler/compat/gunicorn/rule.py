@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from hostler.compat.gunicorn.setting import Effect, Facts, Give, Note
+from hostler.compat.effect import Effect, Give, Note
+from hostler.compat.gunicorn.setting import Facts
 from hostler.system.address import EVERY_ADDRESS
 
 # Gunicorn's largest head: what a limit of 0 stands for here, as Hostler has no unlimited one.

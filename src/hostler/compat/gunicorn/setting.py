@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from hostler.compat.effect import Effect
 from hostler.compat.gunicorn.kind import Kind, take_text
 
 
@@ -19,29 +20,6 @@ class Fate(Enum):
     REFUSED = "refused"
     HOOK = "hook"
     DOOR = "the same"
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """A setting becomes an option of Hostler.
-
-    Attributes:
-        path: the option, such as "workers.count".
-        raw: its value, as a configuration file would give it.
-    """
-
-    path: str
-    raw: object
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that people should know of what became of a setting: one sentence without its name."""
-
-    text: str
-
-
-Effect = Give | Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
+from hostler.compat.assembly import assemble, convert_gives
+from hostler.compat.effect import Give, Note
 from hostler.compat.gunicorn.rule import name_class, parse_raw_env
-from hostler.compat.gunicorn.setting import Facts, Fate, Give, Note, Setting
+from hostler.compat.gunicorn.setting import Facts, Fate, Setting
 from hostler.compat.gunicorn.source import Given, Reading
 from hostler.compat.gunicorn.table import SETTINGS
 from hostler.config import Config, Surroundings
-from hostler.config.check import find_conflicts, find_missing_variables
-from hostler.config.choice import choose_settings
-from hostler.config.load import build_config
-from hostler.config.origin import DEFAULT, Origin
-from hostler.config.schema import index_options
-from hostler.config.secret import read_reference
+from hostler.config.origin import Origin
 from hostler.config.source import Setting as Value
-from hostler.config.source import read_environment
 from hostler.errors import ConfigurationError
 
 # What Gunicorn does without being told, and applications rely on: the number of threads is its own, and it has no limit
@@ -126,16 +121,7 @@ def list_values(outcomes: tuple[Outcome, ...], environ: Mapping[str, str]) -> li
         prefix = environ["SCRIPT_NAME"].rstrip("/")
         gives.append((Give("app.script_name", prefix), "SCRIPT_NAME", Origin("environment", "SCRIPT_NAME")))
     gives += [(give, each.setting.name, each.origin) for each in outcomes for give in each.gives]
-    values, problems = [], []
-    for give, name, origin in gives:
-        option = index_options()[give.path]
-        try:
-            values.append(Value(option, option.kind.convert(give.raw), origin))
-        except ValueError:
-            problems.append(f"{origin.where}: {name} is {give.raw!r}; {give.path} must be {option.kind.expects}")
-    if problems:
-        raise ConfigurationError("\n".join(problems))
-    return values
+    return convert_gives(gives)
 
 
 def build(
@@ -146,19 +132,7 @@ def build(
     Raises:
         ConfigurationError: it cannot be.
     """
-    problems: list[str] = []
-    # Resolved already: other paths are relative to it.
-    directory = Value(index_options()["app.chdir"], str(reading.directory), DEFAULT)
-    values = [*list_values(outcomes, environ), directory, *read_environment(environ, problems)]
-    read = partial(read_reference, directory=reading.directory, environ=environ)
-    choice = choose_settings(values, read, problems)
-    config, origins = build_config(choice.settings, reading.directory)
-    if not problems:
-        problems = find_conflicts(config, origins, surroundings, choice.masks)
-        problems += find_missing_variables(config, origins, environ)
-    if problems:
-        raise ConfigurationError("\n".join(dict.fromkeys(problems)))
-    return config
+    return assemble(list_values(outcomes, environ), reading.directory, environ, surroundings)
 
 
 def list_warnings(reading: Reading, outcomes: tuple[Outcome, ...]) -> list[str]:
