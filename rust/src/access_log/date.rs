@@ -1,5 +1,6 @@
 //! Dates of log lines in UTC, made once per second.
 
+const WEEKDAYS: &[u8; 21] = b"SunMonTueWedThuFriSat";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// Year, month and day from days since 1970-01-01, by counting 400-year eras from 1 March of year 0 (proleptic Gregorian).
@@ -61,6 +62,24 @@ impl Civil {
         put(&mut out[6..8], self.second);
         out
     }
+}
+
+/// `Tue Oct 10 13:55:36 2000`: the form of C's asctime, of a Unix time in seconds. The day has a space in front below ten.
+pub(super) fn asctime(seconds: u64) -> [u8; 24] {
+    let civil = Civil::of(seconds);
+    let mut out = *b"Thu Jan  1 00:00:00 1970";
+    #[allow(clippy::cast_possible_truncation)] // 0 to 6; 1970-01-01 was a Thursday
+    let weekday = (seconds / 86_400 + 4) as usize % 7 * 3;
+    out[0..3].copy_from_slice(&WEEKDAYS[weekday..weekday + 3]);
+    out[4..7].copy_from_slice(civil.month_name());
+    if civil.day < 10 {
+        put(&mut out[9..10], civil.day);
+    } else {
+        put(&mut out[8..10], civil.day);
+    }
+    out[11..19].copy_from_slice(&civil.time());
+    put(&mut out[20..24], civil.year);
+    out
 }
 
 /// Writes decimal digits into all of `out`, from the right.
@@ -143,6 +162,13 @@ mod tests {
             clf,
             String::from_utf8(cache.rfc3339(nanos).to_vec()).unwrap(),
         )
+    }
+
+    #[test]
+    fn asctime_is_that_of_c() {
+        assert_eq!(&asctime(0), b"Thu Jan  1 00:00:00 1970");
+        assert_eq!(&asctime(951_782_399), b"Mon Feb 28 23:59:59 2000");
+        assert_eq!(&asctime(1_893_456_000), b"Tue Jan  1 00:00:00 2030");
     }
 
     #[test]

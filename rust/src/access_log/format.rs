@@ -41,6 +41,11 @@ pub(super) enum Op {
     RequestId,
     Scheme,
     Rfc3339,
+    BareTime,
+    Asctime,
+    Epoch,
+    Target,
+    PlainPid,
 }
 
 impl Op {
@@ -82,6 +87,11 @@ impl Op {
                 "request_id" => Some(Self::RequestId),
                 "scheme" => Some(Self::Scheme),
                 "time" => Some(Self::Rfc3339),
+                "clf" => Some(Self::BareTime),
+                "date" => Some(Self::Asctime),
+                "epoch" => Some(Self::Epoch),
+                "target" => Some(Self::Target),
+                "pid" => Some(Self::PlainPid),
                 _ => None,
             },
             _ => None,

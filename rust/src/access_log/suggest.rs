@@ -24,7 +24,16 @@ const WORDS: [(&str, &str); 19] = [
 ];
 
 /// Names of the atoms `%({name}x)s`, which are Hostler's own.
-const EXTRAS: [&str; 3] = ["request_id", "scheme", "time"];
+const EXTRAS: [&str; 8] = [
+    "request_id",
+    "scheme",
+    "time",
+    "clf",
+    "date",
+    "epoch",
+    "target",
+    "pid",
+];
 
 /// The reason for `%(name)s` being refused.
 pub(super) fn unknown(name: &str) -> String {

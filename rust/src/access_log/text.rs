@@ -1,6 +1,6 @@
 //! Writing a line of a text format.
 
-use super::date::DateCache;
+use super::date::{DateCache, asctime};
 use super::escape;
 use super::format::Op;
 use super::record::Record;
@@ -24,6 +24,13 @@ fn write_op(op: &Op, record: &Record<'_>, dates: &mut DateCache, out: &mut Vec<u
         Op::User => write_user(record, out),
         Op::Time => out.extend_from_slice(dates.clf(record.started_unix_nanos)),
         Op::Rfc3339 => out.extend_from_slice(dates.rfc3339(record.started_unix_nanos)),
+        Op::BareTime => {
+            let bracketed = dates.clf(record.started_unix_nanos);
+            out.extend_from_slice(&bracketed[1..bracketed.len() - 1]);
+        }
+        Op::Asctime => out.extend_from_slice(&asctime(record.started_unix_nanos / 1_000_000_000)),
+        Op::Epoch => number(record.started_unix_nanos / 1_000_000_000, out),
+        Op::Target => or_dash(record.target, out),
         Op::RequestLine => write_request_line(record, out),
         Op::Status => number_or_dash(u64::from(record.status), out),
         Op::Method => or_dash(record.method, out),
@@ -43,6 +50,7 @@ fn write_op(op: &Op, record: &Record<'_>, dates: &mut DateCache, out: &mut Vec<u
         Op::Micros => number(record.duration_nanos / 1_000, out),
         Op::DecimalSeconds => decimal(record.duration_nanos / 1_000, 1_000_000, out),
         Op::Pid => write_pid(record.pid, out),
+        Op::PlainPid => number(u64::from(record.pid), out),
         Op::RequestHeader(name) => or_dash(fields.request_header(name).unwrap_or_default(), out),
         Op::ResponseHeader(name) => or_dash(fields.response_header(name).unwrap_or_default(), out),
         Op::Environ(name) => or_dash(fields.environ(name).unwrap_or_default(), out),
@@ -217,6 +225,11 @@ mod tests {
             ("{request_id}x", "0123456789abcdef0123456789abcdef"),
             ("{scheme}x", "https"),
             ("{time}x", "2000-10-10T13:55:36.007Z"),
+            ("{clf}x", "10/Oct/2000:13:55:36 +0000"),
+            ("{date}x", "Tue Oct 10 13:55:36 2000"),
+            ("{epoch}x", "971186136"),
+            ("{target}x", "/a%20b?c=d"),
+            ("{pid}x", "42"),
         ];
         for (atom, shown) in cases {
             assert_eq!(
