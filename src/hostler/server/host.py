@@ -230,7 +230,7 @@ class ServerHost:
             roles.append(Role(METRICS, graceful_timeout=GRACEFUL_TIMEOUT))
             mains[METRICS] = partial(run_metrics, self._plan_metrics(release))
         for companion in self._options.companions:
-            roles.append(Role(companion.name, graceful_timeout=1.0))
+            roles.append(Role(companion.name, graceful_timeout=companion.graceful_timeout))
             mains[companion.name] = partial(run_companion, companion)
         kept = {HOOK_RUNNER: (release.hook_line.read_fd,)} if release.hook_line is not None else {}
         return Generation(

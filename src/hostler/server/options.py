@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hostler.app import load_application
 from hostler.contracts import AsgiApplication, ChildContext, ServerHooks
 from hostler.errors import ApplicationError
+from hostler.supervisor.shell import Attendant, Meanings
 from hostler.worker.assignment import AsgiEngineFactory, EngineFactory, LoadApplication
 from hostler.worker.hooks import ErrorPage
 from hostler.worker.quiet import QuietHooks
@@ -21,10 +22,12 @@ class Companion:
         name: for titles and messages.
         main: what it runs; its parent is the supervisor (`context.supervisor_pid`), which it may signal. It ends on
             TERM.
+        graceful_timeout: seconds from TERM until it is killed.
     """
 
     name: str
     main: Callable[[ChildContext], int]
+    graceful_timeout: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Options:
         asgi_engine: the same for ASGI workers.
         companions: children to keep beside the workers.
         hooks: gives what is told of the server's life; asked after each reading of the configuration.
+        attendants: take part in the supervisor's loop.
+        meanings: what signals mean to the supervisor.
     """
 
     framework: str = ""
@@ -54,3 +59,5 @@ class Options:
     asgi_engine: AsgiEngineFactory | None = None
     companions: tuple[Companion, ...] = ()
     hooks: Callable[[], ServerHooks] = QuietHooks
+    attendants: tuple[Attendant, ...] = ()
+    meanings: Meanings = field(default_factory=Meanings)

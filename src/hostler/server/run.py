@@ -41,11 +41,12 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     """
     open_standard_descriptors()
     load = (lambda: _with_debug_log(load_configuration())) if verbose else load_configuration
-    host = ServerHost(load, options or Options(), environment())
+    options = options or Options()
+    host = ServerHost(load, options, environment())
     # From here on signals wait in the queue: a stop during the start is a clean stop.
-    signals = SignalQueue(CAUGHT)
+    signals = SignalQueue({*CAUGHT, *options.meanings.calls})
     try:
-        finish = _supervise(host, signals)
+        finish = _supervise(host, signals, options)
     finally:
         host.close()
         signals.close()
@@ -54,7 +55,7 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     return 0
 
 
-def _supervise(host: ServerHost, signals: SignalQueue) -> Finish:
+def _supervise(host: ServerHost, signals: SignalQueue, options: Options) -> Finish:
     clock = SystemClock()
     supervisor = Supervisor(
         host,
@@ -64,8 +65,11 @@ def _supervise(host: ServerHost, signals: SignalQueue) -> Finish:
         clock=clock,
         signals=signals,
         random_fraction=random_fraction,
+        meanings=options.meanings,
     )
     supervisor.attend(TouchFiles(clock, lambda: host.config.reload.touch))
+    for attendant in options.attendants:
+        supervisor.attend(attendant)
     return supervisor.run()
 
 

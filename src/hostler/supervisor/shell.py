@@ -89,6 +89,19 @@ _LEVELS = logging.getLevelNamesMapping()
 
 
 @dataclass(frozen=True, slots=True)
+class Meanings:
+    """What signals mean to the supervisor.
+
+    Attributes:
+        commands: those that are commands.
+        calls: what is done at others, in the supervisor's loop; it must not block.
+    """
+
+    commands: Mapping[int, Command] = field(default_factory=lambda: COMMANDS)
+    calls: Mapping[int, Callable[[], None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One reading of the configuration, ready to be started.
 
@@ -262,13 +275,26 @@ class Supervisor:
         clock: Clock,
         signals: SignalQueue,
         random_fraction: Callable[[], float],
+        meanings: Meanings = Meanings(),
     ) -> None:
-        """Take over the first generation; `run` starts it."""
+        """Take over the first generation; `run` starts it.
+
+        Args:
+            host: what is asked of the server.
+            first: the first generation.
+            own_pid: the supervisor's process id.
+            processes: forks, signals and reaps.
+            clock: for deadlines.
+            signals: those that arrive.
+            random_fraction: returns a number from 0 to 1, for jitter.
+            meanings: what signals mean.
+        """
         self._host = host
         self._own_pid = own_pid
         self._processes = processes
         self._clock = clock
         self._signals = signals
+        self._meanings = meanings
         self._core = Core(first.roles, random_fraction, first.strategy)
         self._generations = {first.number: first}
         self._records: dict[int, _Record] = {}
@@ -328,8 +354,10 @@ class Supervisor:
     def _reap(self) -> None:
         numbers, ends = self._collect()
         for number in numbers:
-            if number in COMMANDS:
-                self.command(COMMANDS[number])
+            if number in self._meanings.calls:
+                self._meanings.calls[number]()
+            elif number in self._meanings.commands:
+                self.command(self._meanings.commands[number])
         for record in list(self._records.values()):
             self._read(record)
         for pid, end in ends:
