@@ -50,8 +50,13 @@ COMMANDS = {
     "gunicorn": Entry(
         "hostler.cli.gunicorn", "gunicorn [OPTIONS] [APP]", "serve from Gunicorn's own command line, file and hooks"
     ),
+    "uwsgi": Entry(
+        "hostler.cli.uwsgi", "uwsgi [OPTIONS] [FILE ...]", "serve from uWSGI's own command line and configuration files"
+    ),
     "import": Entry(
-        "hostler.cli.import_", "import FILE [--output FILE]", "write hostler.toml from a Gunicorn configuration"
+        "hostler.cli.import_",
+        "import FILE [--output FILE]",
+        "write hostler.toml from a configuration of Gunicorn or uWSGI",
     ),
     "version": Entry("hostler.cli.version", "version", "print the versions of Hostler and of Python"),
     "help": Entry("hostler.cli.help", "help [COMMAND | options]", "explain a command, or list every option"),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hostler.cli.command import COMMANDS, EXIT_STATUSES
 from hostler.cli.help import write_options, write_overview
 from hostler.compat.document import renew_table
-from hostler.compat.gunicorn.document import write_table
+from hostler.compat.gunicorn import document as gunicorn
+from hostler.compat.uwsgi import document as uwsgi
 from hostler.config.reference import write_configuration
 from hostler.telemetry.openmetrics import write_reference
 
 DIRECTORY = Path("docs/reference")
-# A guide with a generated table in it.
-GUIDE = Path("docs/guides/coming-from-gunicorn.md")
+# Guides with generated tables in them.
+GUIDES: Mapping[Path, Callable[[], str]] = {
+    Path("docs/guides/coming-from-gunicorn.md"): gunicorn.write_table,
+    Path("docs/guides/coming-from-uwsgi.md"): uwsgi.write_table,
+}
 WIDTH = 100
 
 
@@ -55,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     stale = []
     pages = {directory / name: text for name, text in write_pages().items()}
     if not paths:
-        pages[GUIDE] = renew_table(GUIDE.read_text(encoding="utf-8"), write_table())
+        for guide, write_table in GUIDES.items():
+            pages[guide] = renew_table(guide.read_text(encoding="utf-8"), write_table())
     for path, text in pages.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

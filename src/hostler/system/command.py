@@ -7,6 +7,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+SHELL = "/bin/sh"
+
 
 def run_command(arguments: Sequence[str], variables: Mapping[str, str], timeout: float | None) -> str:
     """Run a program and wait for its end. What it prints goes where ours goes; its input is empty.
@@ -39,6 +41,18 @@ def run_command(arguments: Sequence[str], variables: Mapping[str, str], timeout:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"exited with status {code}" if code else ""
+
+
+def start_command(line: str) -> int:
+    """Start a command line of the shell without waiting for it; whoever reaps children reaps it.
+
+    Returns:
+        Its process id.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return os.posix_spawn(SHELL, [SHELL, "-c", line], os.environ, setsigmask=())
 
 
 def kill_group(leader: int) -> None:

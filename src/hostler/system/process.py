@@ -136,6 +136,15 @@ def _flush_standard_streams() -> None:
             continue
 
 
+def signal_process(pid: int, number: int) -> None:
+    """Send a signal to a process that need not be ours.
+
+    Raises:
+        OSError: there is no such process, or it is somebody else's.
+    """
+    os.kill(pid, number)
+
+
 def own_pid() -> int:
     """Return our pid."""
     return os.getpid()
@@ -266,3 +275,27 @@ def change_root(path: Path) -> None:
     """Make a directory the root of all paths, and enter it; needs root."""
     os.chroot(path)
     os.chdir("/")
+
+
+def become_daemon(output: Path) -> None:
+    """Go to the background: leave the terminal and its session; the process that was started ends at once.
+
+    Args:
+        output: the file that standard output and standard error go to, which is appended to.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    fd = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    # Whoever is not the first of a session cannot get a terminal again.
+    if os.fork():
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (fd, 1), (fd, 2)):
+        os.dup2(source, target)
+    close_descriptors((nothing, fd))

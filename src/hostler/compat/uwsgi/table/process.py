@@ -1,0 +1,123 @@
+"""The supervisor and its workers: how many, how long, and how they are told what to do."""
+
+from __future__ import annotations
+
+from hostler.compat.uwsgi import rule_process as rule
+from hostler.compat.uwsgi.option import Fate, Option, declare
+
+_M, _S, _W, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER, Fate.DOOR
+_SCALING = "scaling comes later; `processes` workers run all the time"
+_IDLE = "stopping when idle comes later; workers run all the time"
+_MEMORY = "recycling by memory comes later; use max-requests"
+_HARAKIRI = "a deadline for requests comes later; a long request is left to run, and costs one thread"
+_TOUCH = "within a second of the file's change"
+_NO_MULES = "mules come later"
+
+OPTIONS: tuple[Option, ...] = (
+    declare("processes= workers= -p", _M, "", "workers.count", rule.map_processes),
+    declare("threads=", _M, "uWSGI's default of 1 is kept, as the application may not be safe in threads",
+            "workers.threads", rule.map_threads),
+    declare("master -M", _S, "there always is a supervisor"),
+    declare("lazy-apps lazy", _M,
+            "without it, and with several workers, the application is loaded once, in a fork server", "app.preload",
+            rule.map_lazy),
+    declare("no-threads-wait", _S),
+    declare("thread-stacksize= threads-stacksize= thread-stack-size= threads-stack-size=", _W,
+            "threads have the system's stack"),
+    declare("max-requests= -R", _M, "", "workers.max_requests", rule.map_max_requests),
+    declare("max-requests-delta=", _M, "as jitter, up to as much as uWSGI gives the last worker",
+            "workers.max_requests_jitter", rule.map_jitter),
+    declare("max-worker-lifetime=", _L, "recycling by age comes later; use max-requests"),
+    declare("max-worker-lifetime-delta=", _S, "belongs to `max-worker-lifetime`"),
+    declare("min-worker-lifetime= forkbomb-delay=", _S, "a worker that dies early is started again with back-off"),
+    declare("reload-on-as= reload-on-rss=", _L, _MEMORY),
+    declare("evil-reload-on-as= evil-reload-on-rss=", _L, _MEMORY),
+    declare("memory-report -m", _S, "memory is read from the system"),
+    declare("mem-collector-freq=", _S),
+    # Scaling
+    declare("cheaper=", _L, _SCALING),
+    declare("cheaper-initial= cheaper-algo= cheaper-step= cheaper-overload= cheaper-rss-limit-soft= "
+            "cheaper-rss-limit-hard= cheaper-busyness-max= cheaper-busyness-min= cheaper-busyness-multiplier= "
+            "cheaper-busyness-penalty= cheaper-busyness-verbose cheaper-busyness-backlog-alert= "
+            "cheaper-busyness-backlog-multiplier= cheaper-busyness-backlog-step= cheaper-busyness-backlog-nonzero=", _S,
+            "belongs to `cheaper`"),
+    declare("cheap", _L, _IDLE),
+    declare("idle=", _L, _IDLE),
+    declare("die-on-idle", _L, _IDLE),
+    # Deadlines
+    declare("harakiri= -t", _L, _HARAKIRI),
+    declare("harakiri-verbose harakiri-graceful-timeout= harakiri-graceful-signal= harakiri-queue-threshold= "
+            "harakiri-no-arh no-harakiri-arh no-harakiri-after-req-hook", _S, "belongs to `harakiri`"),
+    # Reload and stop
+    declare("die-on-term", _D, "SIGTERM drains and ends; without it, it reloads, as with uWSGI"),
+    declare("exit-on-reload", _D, "a reload ends the server, for whoever starts it again"),
+    declare("reload-mercy= worker-reload-mercy=", _M, "", "server.graceful_timeout", rule.map_mercy),
+    declare("mule-reload-mercy=", _S, _NO_MULES),
+    declare("touch-reload= touch-workers-reload=", _M,
+            "new workers first, in any case", "reload.touch", rule.map_touch),
+    declare("touch-chain-reload=", _M,
+            "one worker after the other", ("reload.touch", "reload.strategy"), rule.map_chain),
+    declare("touch-mules-reload= touch-spoolers-reload=", _L, "mules and the spooler come later"),
+    declare("touch-logreopen=", _D, _TOUCH),
+    declare("touch-logrotate=", _D, "logs are opened again; rotate with logrotate"),
+    declare("touch-exec=", _D, _TOUCH),
+    declare("touch-signal= hook-touch=", _L, "hooks on files come later; use touch-exec"),
+    declare("fs-reload= fs-brutal-reload=", _M, "as `touch-reload`", "reload.touch", rule.map_touch),
+    declare("fs-signal=", _L, "signals between processes come later"),
+    declare("check-mountpoint= mountpoint-check= check-mount= mount-check=", _W,
+            "a mount point that is gone is not looked for"),
+    declare("propagate-touch", _S),
+    declare("reload-on-fd= brutal-reload-on-fd=", _R, "watch a file with touch-reload"),
+    declare("master-fifo=", _D, "r R w W c reload, q Q stop, + - scale, l L reopen logs, 0 to 9 choose"),
+    declare("pidfile= pidfile2= safe-pidfile= safe-pidfile2=", _M, "", "server.pid_file", rule.map_pid_file),
+    declare("daemonize= daemonize2= -d", _D, "better let systemd start it; the logs go to the file"),
+    declare("vacuum", _S, "sockets and pid files are always removed"),
+    declare("no-orphans", _S, "workers always end with their supervisor"),
+    declare("reaper -r", _W, "children of the application are its own; run an init in the container"),
+    declare("skip-atexit skip-atexit-teardown", _W, "exit handlers always run, within bounds"),
+    declare("check-interval=", _S, "the supervisor waits for what happens"),
+    declare("notify-socket=", _W, "NOTIFY_SOCKET is read, as systemd sets it"),
+    declare("flock= flock-wait= flock2= flock-wait2=", _W, "a pid file keeps a second server from starting"),
+    declare("use-abort backtrace-depth=", _S, "a crash of a worker is logged, and another is started"),
+    declare("worker-exec= worker-exec2=", _R, "a worker is not another program"),
+    declare("refork re-fork refork-as-root re-fork-as-root refork-post-jail re-fork-post-jail", _S,
+            "each reload has a new fork server"),
+    declare("zerg= zerg-fallback zerg-server= zergpool= zerg-pool=", _R,
+            "sockets are not passed between servers; a reload loses no request"),
+    # Names
+    declare("auto-procname", _S, "processes always have names"),
+    declare("procname=", _M, "", "server.name", rule.map_name),
+    declare("procname-prefix= procname-prefix-spaced=", _M, "in front of the application's name", "server.name",
+            rule.map_name_prefix),
+    declare("procname-append= procname-master=", _S, "processes are named after their role"),
+    declare("honour-stdin daemons-honour-stdin", _W, "workers read nothing from standard input"),
+    declare("clock=", _S),
+    declare("profiler=", _R, "use py-spy, which needs nothing in the server"),
+    # Statistics
+    declare("stats= stats-server=", _L, "statistics come later; count lines of the access log"),
+    declare("stats-http stats-minified stats-min stats-no-cores stats-no-metrics", _S, "belongs to `stats`"),
+    declare("stats-push= stats-pusher-default-freq= stats-pushers-default-freq= carbon= carbon-timeout= carbon-freq= "
+            "carbon-id= carbon-no-workers carbon-max-retry= carbon-retry-delay= carbon-root= carbon-hostname-dots= "
+            "carbon-name-resolve carbon-resolve-names carbon-idle-avg= carbon-use-metrics rrdtool= rrdtool-freq= "
+            "rrdtool-lib= zabbix-template?", _W, "statistics are not pushed there"),
+    declare("enable-metrics metrics-no-cores", _S),
+    declare("metric= metric-threshold= metric-alarm= alarm-metric= metrics-dir= metrics-dir-restore metric-dir= "
+            "metric-dir-restore", _L, "metrics of the application come later"),
+    declare("snmp? snmp-community=", _R, "SNMP is not spoken"),
+    # The machine
+    declare("uid=", _M, "", "server.user", rule.map_user),
+    declare("gid=", _M, "", "server.group", rule.map_group),
+    declare("immediate-uid= immediate-gid=", _M, "sockets and logs are opened before that",
+            ("server.user", "server.group"), rule.map_immediate),
+    declare("add-gid=", _M, "in place of the groups of the user", "process.groups", rule.map_groups),
+    declare("no-initgroups", _W, "without `gid` a worker has all groups of its user"),
+    declare("umask=", _M, "", "server.umask", rule.map_umask),
+    declare("master-as-root drop-after-init drop-after-apps", _S,
+            "the supervisor keeps its user, workers take theirs before they load"),
+    declare("cpu-affinity=", _M, "1 gives each worker a core of its own", "process.cpus", rule.map_cores),
+    declare("prio=", _M, "of workers", "process.nice", rule.map_priority),
+    declare("limit-as= limit-nproc=", _M, "of each worker", "process.limits", rule.map_limits),
+    declare("max-fd=", _S, "as many descriptors as the system allows are used"),
+    declare("never-swap ksm?", _W, "memory is the kernel's to manage"),
+    declare("binsh=", _W, "commands are run by /bin/sh"),
+)  # fmt: skip
