@@ -38,8 +38,9 @@ def test_reload_brings_new_code_and_environment(shop: Site, preload: bool) -> No
     shop.replace_code("VERSION = 1", "VERSION = 2")
     shop.configure(app={"preload": preload, "env": {"SHAPE": "round"}})
     shop.reload()
-    shop.wait_for(lambda: shop.facts()["version"] == 2, "the new code serves")
+    shop.wait_for(lambda: before["pid"] not in shop.server.children(), "the end of the old worker")
     after = shop.facts()
+    assert after["version"] == 2
     assert before["environment"]["COLOUR"] == "red"
     assert "COLOUR" not in after["environment"]
     assert after["environment"]["SHAPE"] == "round"

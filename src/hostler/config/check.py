@@ -98,6 +98,7 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
                 yield path, f"is {quote(value)}: {error}"
     yield from _check_process(config)
     yield from _check_hooks(config, surroundings)
+    yield from _check_scaling(config)
     try:
         parse_addresses(config.server.bind)
     except ConfigurationError as error:
@@ -129,6 +130,15 @@ def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
     for address in addresses:
         if address.speech != HTTP or isinstance(address, InheritedAddress):
             yield "metrics.bind", f'has {quote(str(address))}; it must be "HOST:PORT" or "unix:/path"'
+
+
+def _check_scaling(config: Config) -> Iterator[tuple[str, str]]:
+    least, most = config.scaling.min, config.scaling.max
+    if most and least > most:
+        yield "scaling.min", f"is {least}, more than scaling.max, which is {most}"
+    if most and config.server.reuse_port:
+        fault = "cannot be with server.reuse_port: connections that wait for a worker which goes would be lost"
+        yield "scaling.max", f"{fault}; leave one of them out"
 
 
 def _check_process(config: Config) -> Iterator[tuple[str, str]]:

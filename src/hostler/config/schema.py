@@ -604,6 +604,38 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """How the number of workers follows the load."""
+
+    min: int = option(
+        1,
+        Integer(maximum=1024),
+        doc="The fewest workers, where `scaling.max` is set. With 0, the last one goes when nothing has been asked for "
+        "`scaling.idle`, and the next connection starts one.",
+        unit="processes",
+    )
+    max: int = option(
+        0,
+        Integer(maximum=1024),
+        doc="The most workers. With it, their number follows the load, beginning with `workers.count`; 0 keeps it at "
+        "`workers.count`.",
+        unit="processes",
+    )
+    memory: int = option(
+        0,
+        Size(),
+        doc="The most resident memory that all workers may have together: no worker is added that would not fit, and "
+        "when they have grown beyond it, some go; 0 for no bound.",
+    )
+    # Arbitrary; long enough for who reads a page.
+    idle: float = option(
+        300.0,
+        Duration(minimum=1.0),
+        doc="After how long without a request the last worker goes, where `scaling.min` is 0.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """What `hostler dev` watches."""
 
@@ -638,6 +670,7 @@ class Config:
     log: Log = field(default_factory=Log)
     reload: Reload = field(default_factory=Reload)
     metrics: Metrics = field(default_factory=Metrics)
+    scaling: Scaling = field(default_factory=Scaling)
     dev: Dev = field(default_factory=Dev)
 
 
@@ -655,6 +688,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "log": Log,
         "reload": Reload,
         "metrics": Metrics,
+        "scaling": Scaling,
         "dev": Dev,
     }
 )

@@ -14,6 +14,7 @@ from typing import cast
 
 from hostler.app import Choice, LoadedApplication, load_application
 from hostler.config import Config
+from hostler.config.schema import Scaling
 from hostler.contracts import AsgiApplication, WsgiApplication
 from hostler.errors import ApplicationError
 from hostler.server.dev_failure import AsgiFailurePage, FailurePage, render_failure
@@ -81,6 +82,7 @@ def adapt_explicit(config: Config) -> Config:
         app=replace(config.app, preload=False, env=MappingProxyType({**debug, **config.app.env})),
         server=server,
         # A broken application shows why, instead of not starting.
+        scaling=Scaling(),
         reload=replace(config.reload, warm_up=()),
         workers=replace(config.workers, count=1, max_requests=0, max_requests_jitter=0, max_age=0.0),
     )

@@ -18,10 +18,11 @@ from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.metrics.role import GRACEFUL_TIMEOUT, METRICS, MetricsPlan, run_metrics
 from hostler.server.hookline import HookLine
 from hostler.server.listeners import ListenerPool
+from hostler.server.load import LoadMeter
 from hostler.server.options import Companion, Options
 from hostler.supervisor.model import Role, Strategy
 from hostler.supervisor.recycling import Wear
-from hostler.supervisor.scaling import Load
+from hostler.supervisor.scaling import Load, Scaling
 from hostler.supervisor.shell import Generation
 from hostler.system.address import Address, parse_addresses
 from hostler.system.backlog import ListenQueue
@@ -118,6 +119,7 @@ class ServerHost:
         self._log = logging.getLogger("hostler")
         self.scoreboard = Scoreboard.make()
         self._queues: list[ListenQueue] = []
+        self._meter = LoadMeter(self.scoreboard.read)
         self._pid_file = self._open_pid_file()
 
     def _open_pid_file(self) -> PidFile | None:
@@ -180,6 +182,11 @@ class ServerHost:
             worker_group=self._worker_group if config.process.cgroup else None,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
+        scaling = _build_scaling(config)
+        if scaling is not None:
+            # In an upgrade, as many as the load has brought the former supervisor to.
+            left = self._bequest.workers if self._bequest is not None and not self._current else 0
+            count = max(1, scaling.clamp(left or count))
         addresses = self._pool.resolve(config.server.bind)
         metrics = parse_addresses(config.metrics.bind) if config.metrics.bind else ()
         line = HookLine() if has_errands(config) else None
@@ -213,6 +220,7 @@ class ServerHost:
             is_scalable=True,
             boot_timeout=config.workers.boot_timeout,
             graceful_timeout=config.server.graceful_timeout,
+            scaling=_build_scaling(config),
             wear=Wear(config.workers.max_age, config.workers.max_memory, config.workers.max_memory_growth),
         )
         roles = [worker]
@@ -308,7 +316,8 @@ class ServerHost:
         self._check_upgrade()
         self._notifier.status(f"Upgrading {self._releases[self._current].assignment.title}")
         path = "" if self._pid_file is None else str(self._pid_file.path)
-        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd)
+        workers = self._count or 0
+        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd, workers)
         former = own_pid()
         kept = [*bequest.descriptors(), *sockets_of_manager(self._environment, former)]
 
@@ -380,7 +389,6 @@ class ServerHost:
         _close_lines(each for each in former.values() if each is not release)
         self._pool.keep(release.addresses, release.count, release.metrics)
         self._install(release)
-        self.scaled(WORKER, release.count)
         self._tell_hooks("serving", reason="reload", addresses=self._pool.addresses())
         self._notifier.ready(self._status(release))
 
@@ -414,11 +422,14 @@ class ServerHost:
 
     def listening(self) -> Iterable[int]:
         """Return the listeners; see `Host.listening`."""
-        return self._pool.descriptors()
+        return [each.fd for each in self._pool.open_listeners()]
 
     def measure(self) -> Mapping[str, Load]:
         """Return what there is to do; see `Host.measure`."""
-        return {}
+        if self.config.scaling.max == 0:
+            return {}
+        # What says how it serves has an event loop; see `note_service`.
+        return {WORKER: self._meter.measure(self._pool.open_listeners(), has_threads=not self._serves)}
 
     def descriptors(self) -> Iterable[int]:
         """Return what children shall not keep; see `Host.descriptors`."""
@@ -526,6 +537,11 @@ def _close_lines(releases: Iterable[Release]) -> None:
     for release in releases:
         if release.hook_line is not None:
             release.hook_line.close()
+
+
+def _build_scaling(config: Config) -> Scaling | None:
+    bounds = config.scaling
+    return Scaling(bounds.min, bounds.max, bounds.memory, bounds.idle) if bounds.max else None
 
 
 def run_companion(companion: Companion, context: ChildContext) -> int:

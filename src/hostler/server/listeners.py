@@ -148,6 +148,10 @@ class ListenerPool:
         """Close everything, and remove the socket files that are still ours."""
         self._close(list(self._bound))
 
+    def open_listeners(self) -> list[Listener]:
+        """Return all open listeners."""
+        return [bound.listener for bound in self._bound.values()]
+
     def descriptors(self) -> list[int]:
         """Return the descriptors of all open listeners."""
         left = [each.fd for each in self._left.values()]

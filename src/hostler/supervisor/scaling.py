@@ -27,6 +27,8 @@ UP_AFTER = 2.0
 DOWN_AFTER = 60.0
 # By how much the workers of one step may exceed those that serve: one that starts takes time from those that serve.
 MOST_GROWTH = 2.0
+# As many in a queue for each worker are no chance any more: at the target, so many are met in one of ten readings.
+QUEUE = 4
 # A worker more must leave so much of the memory free (arbitrary), or it would have to go again as it grows.
 MEMORY_MARGIN = 0.1
 
@@ -143,7 +145,7 @@ class Scaler:
 def _need(load: Load, serving: int) -> int:
     """Return how many workers this reading asks for."""
     need = math.ceil(serving * load.busy / TARGET - 1e-9)
-    if load.waiting:
+    if load.waiting > QUEUE * serving:
         # How much more cannot be seen from a queue; half as many again is tried, and looked at again.
         need = max(need, serving + math.ceil(serving / 2))
     return need

@@ -46,6 +46,7 @@ class Bequest:
         sockets: the listeners.
         pid_file: the path of the pid file, or "".
         pid_file_fd: its descriptor, which holds the lock, or -1.
+        workers: how many workers there are by now, 0 when that is not known.
         pid: the heir.
     """
 
@@ -53,6 +54,7 @@ class Bequest:
     sockets: tuple[LeftSocket, ...] = ()
     pid_file: str = ""
     pid_file_fd: int = -1
+    workers: int = 0
     pid: int = 0
 
     def descriptors(self) -> list[int]:
@@ -85,7 +87,9 @@ def read_bequest(variables: Mapping[str, str], pid: int) -> Bequest | None:
             LeftSocket(each["fd"], each["address"], each["slot"], each["path"], (each["inode"][0], each["inode"][1]))
             for each in left["sockets"]
         )
-        bequest = Bequest(left["status_fd"], sockets, left["pid_file"], left["pid_file_fd"], left["pid"])
+        bequest = Bequest(
+            left["status_fd"], sockets, left["pid_file"], left["pid_file_fd"], left.get("workers", 0), left["pid"]
+        )
     except (ValueError, KeyError, TypeError, IndexError):
         return None
     return bequest if bequest.pid == pid else None

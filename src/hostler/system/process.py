@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from hostler.system.signals import all_blocked, reset_after_fork, signal_name
+from hostler.system.usage import read_usage
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -77,11 +78,8 @@ class SystemProcesses:
 
     def memory(self, pid: int) -> int:
         """Ask the kernel, on Linux; see `ProcessTable.memory`."""
-        try:
-            fields = Path(f"/proc/{pid}/statm").read_text().split()
-        except OSError:
-            return 0
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+        usage = read_usage(pid, proportional=False)
+        return 0 if usage is None else usage.resident
 
     def reap(self) -> list[tuple[int, Exit]]:
         """Collect ended children, also strangers that were handed to us; see `ProcessTable.reap`."""

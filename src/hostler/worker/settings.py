@@ -77,7 +77,7 @@ def build_engine_settings(
         ws_context_takeover=websocket.context_takeover,
         ws_window_bits=websocket.window_bits,
         server_header=config.server.header,
-        multiprocess=config.workers.count != 1,
+        multiprocess=config.workers.count != 1 or config.scaling.max > 1,
         access_log=log.access,
         access_log_format=log.access_format,
         temp_dir=http.body_directory or temporary_directory(),

@@ -221,6 +221,18 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path, write: Write) -> 
             "hostler.toml:2: workers.max_requests_jitter is 5, but workers.max_requests is 0; set both",
         ),
         (
+            "[scaling]\nmin = 3\nmax = 2\n",
+            "hostler.toml:2: scaling.min is 3, more than scaling.max, which is 2",
+        ),
+        (
+            "[server]\nreuse_port = true\n[scaling]\nmax = 2\n",
+            "hostler.toml:4: scaling.max cannot be with server.reuse_port: connections that wait for a worker which goes would be lost; leave one of them out",
+        ),
+        (
+            "[reload]\nwarm_up = ['health']\n",
+            'hostler.toml:2: reload.warm_up has "health"; it must be a path such as "/health", percent-encoded',
+        ),
+        (
             "[app]\nscript_name = 'shop/'\n",
             'hostler.toml:2: app.script_name is "shop/"; it must be empty, or begin with "/" and not end with it',
         ),
