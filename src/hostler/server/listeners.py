@@ -149,8 +149,8 @@ class ListenerPool:
         self._close(list(self._bound))
 
     def open_listeners(self) -> list[Listener]:
-        """Return all open listeners."""
-        return [bound.listener for bound in self._bound.values()]
+        """Return the open listeners of workers."""
+        return [bound.listener for (_, slot), bound in self._bound.items() if slot != ASIDE]
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of all open listeners."""
