@@ -25,15 +25,18 @@ frontend http2
     bind 127.0.0.1:{v2_port}
     default_backend v2
 frontend https
-    bind 127.0.0.1:{https_port} ssl crt {certificate}
+    bind 127.0.0.1:{https_port} ssl crt {certificate} {clients}
+    unique-id-format horse-%[rand]-%pid
     default_backend tls
 backend v1
     server hostler 127.0.0.1:{backend} send-proxy
 backend v2
     server hostler 127.0.0.1:{backend} send-proxy-v2
 backend tls
-    server hostler 127.0.0.1:{backend} send-proxy-v2-ssl-cn
+    server hostler 127.0.0.1:{backend} send-proxy-v2 proxy-v2-options {options}
 """
+# All that version 2 can say of a connection.
+OPTIONS = "ssl,cert-cn,ssl-cipher,cert-sig,cert-key,authority,unique-id"
 # nginx sends version 1, which cannot say that the client came over TLS.
 STREAM = """
 {load}
@@ -78,6 +81,9 @@ class Balancer:
                 user="user root;" if os.geteuid() == 0 else "",
                 directory=directory,
                 certificate=certificate,
+                # Clients' certificates are believed that are this one itself.
+                clients=f"ca-file {certificate} verify optional crt-ignore-err all ca-ignore-err all",
+                options=OPTIONS,
                 backend=backend,
                 http_port=self.ports.http,
                 v2_port=self.ports.v2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from websockets.sync.client import connect
 from tests.conftest import FindPeer, refuse_or_skip
 from tests.e2e.harness import PATIENCE, StartServer, free_port
 from tests.interop.balancer import HAPROXY, STREAM, STREAM_MODULE, Balancer
+from tests.interop.nginx import make_certificate
 
 TELLER = "tests.interop.apps.teller"
 VISITOR = "127.0.0.2"
@@ -30,14 +32,14 @@ def balancer(
     """A function that starts Hostler and, before it, a load balancer."""
     started: list[Balancer] = []
 
-    def start(kind: str, *options: str, app: str = "asgi_app") -> Balancer:
+    def start(kind: str, *options: str, app: str = "asgi_app", module: str = TELLER) -> Balancer:
         program = find_peer(kind)
         if kind == "nginx" and not STREAM_MODULE.exists():
             refuse_or_skip("nginx's module stream is not installed: `scripts/packages test` installs it")
         backend = free_port()
         address = f"127.0.0.1:{backend}?proxy_protocol=on"
         interface = ("--interface", "asgi") if app == "asgi_app" else ()
-        hostler_server(f"{TELLER}:{app}", "--bind", address, *interface, *options)
+        hostler_server(f"{module}:{app}", "--bind", address, *interface, *options)
         started.append(Balancer(program, tmp_path, backend, certificate, KINDS[kind]))
         return started[-1]
 
@@ -67,6 +69,46 @@ def test_application_knows_the_client(balancer: StartBalancer, kind: str, app: s
         if front.ports.https:
             seen = told(client, f"https://localhost:{front.ports.https}/x")
             assert (seen["client"], seen["scheme"]) == (VISITOR, "https")
+
+
+def proxied(port: int, tls: ssl.SSLContext) -> Any:  # noqa: ANN401 (JSON)
+    with httpx.Client(verify=tls, timeout=PATIENCE, trust_env=False) as client:
+        first, second = (client.get(f"https://localhost:{port}/").json() for _ in range(2))
+        # Of one connection the same is told each time.
+        assert first == second
+        return first
+
+
+@pytest.mark.parametrize("app", ["wsgi_app", "asgi_app"])
+def test_application_knows_the_connection_and_its_tls(
+    balancer: StartBalancer, certificate: Path, tmp_path: Path, app: str
+) -> None:
+    front = balancer("haproxy", app=app, module="tests.interop.apps.proxied")
+    (tmp_path / "client").mkdir()
+    others = make_certificate(tmp_path / "client" / "other.pem")
+    for given, verdict in ((None, "NONE"), (certificate, "SUCCESS"), (others, "FAILED")):
+        tls = front.tls
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2 if verdict == "NONE" else ssl.TLSVersion.TLSv1_3
+        if given is not None:
+            tls.load_cert_chain(given)
+        told = proxied(front.ports.https, tls)
+        if app == "wsgi_app":
+            assert told.pop("hostler.proxy.unique_id").startswith("horse-")
+            assert told.pop("SSL_CIPHER")
+            version = "TLSv1.2" if verdict == "NONE" else "TLSv1.3"
+            name = {"SSL_CLIENT_S_DN_CN": "localhost"} if verdict == "SUCCESS" else {}
+            server = {"SSL_SERVER_A_SIG": "ecdsa-with-SHA256", "SSL_SERVER_A_KEY": "EC256"}
+            client = {"HTTPS": "on", "SSL_TLS_SNI": "localhost", "SSL_PROTOCOL": version, "SSL_CLIENT_VERIFY": verdict}
+            assert told == {**client, **name, **server}
+        else:
+            proxy, said = told["hostler.proxy"], told["tls"]
+            assert proxy["unique_id"].startswith("horse-")
+            assert (proxy["authority"], bool(proxy["cipher"])) == ("localhost", True)
+            assert said["tls_version"] == (0x0303 if verdict == "NONE" else 0x0304)
+            assert said["client_cert_name"] == ("CN=localhost" if verdict == "SUCCESS" else None)
+            assert (said["client_cert_error"] is not None) == (verdict == "FAILED")
+    plain = httpx.get(f"http://127.0.0.1:{front.ports.http}/", trust_env=False).json()
+    assert plain == {}
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

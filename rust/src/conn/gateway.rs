@@ -4,12 +4,14 @@
 //! Both are the word of the server in front about its client. It is believed only of the networks in `trust.networks`;
 //! whoever else speaks so is refused, as nothing that it says could be used.
 
+use std::sync::Arc;
+
 use crate::codec::http1::Refusal;
 use crate::codec::proxy::{self, Address};
 use crate::codec::{scgi, uwsgi};
 use crate::net::{Peer, Protocol, Transfer};
 
-use super::{Conn, Context, NEVER, Phase, Step};
+use super::{Conn, Context, NEVER, Phase, Proxied, Step};
 
 pub(super) const STRANGER: Refusal = Refusal::new(
     403,
@@ -130,6 +132,7 @@ impl Conn {
                     // From here on it is the client who speaks.
                     self.trusted = context.trusts(self.peer);
                 }
+                self.proxied = Proxied::keep(&told).map(Arc::new);
                 self.is_https = told.ssl.is_some_and(|ssl| ssl.is_tls);
                 self.phase = Phase::Head;
                 self.keep_rest(&held[len..]);

@@ -19,6 +19,7 @@ mod gateway;
 mod inbox;
 mod log_record;
 mod outbox;
+mod proxied;
 mod reading;
 mod request;
 mod websocket;
@@ -31,6 +32,7 @@ pub use context::{Context, Settings};
 pub use flow::{BodyFault, BodyPipe, Flow, Poured};
 pub use inbox::{Closed, Inbox, Message, Received};
 pub use outbox::{Outbox, Payload, Retired, Segment};
+pub use proxied::{Proxied, ProxiedTls};
 pub use request::{ConnId, Request};
 pub use websocket::WebSocketSettings;
 pub use writing::Part;
@@ -108,6 +110,8 @@ pub struct Conn {
     protocol: Protocol,
     /// The load balancer in front says that its client came over TLS.
     is_https: bool,
+    /// What the load balancer tells of the connection.
+    proxied: Option<Arc<Proxied>>,
     phase: Phase,
     /// Bytes received and not yet used: a partial head, or the requests behind the present one.
     input: Vec<u8>,
@@ -171,6 +175,7 @@ impl Conn {
             stream,
             protocol: speech.protocol,
             is_https: false,
+            proxied: None,
             phase: if speech.proxy {
                 Phase::Proxy
             } else {

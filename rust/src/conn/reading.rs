@@ -258,6 +258,7 @@ impl Conn {
         request.listener = self.listener;
         request.protocol = self.protocol;
         request.trusted = self.trusted;
+        request.proxied.clone_from(&self.proxied);
         request.started = context.now.nanos;
         context.identify(&mut request);
         if self.is_https {

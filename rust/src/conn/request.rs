@@ -1,12 +1,14 @@
 //! One request from its head to the line in the access log. Requests are recycled, so that a steady state allocates nothing.
 
+use std::sync::Arc;
+
 use crate::codec::gateway::{Dialect, Told};
 use crate::codec::http1::Head;
 use crate::net::{Peer, Protocol};
 use crate::shm::{Entry, Seat};
 use crate::trust::Forwarded;
 
-use super::Body;
+use super::{Body, Proxied};
 
 /// Names one connection of one worker: its place and the generation of that place.
 pub type ConnId = u64;
@@ -32,6 +34,8 @@ pub struct Request {
     pub gateway: Option<Box<Told>>,
     /// What trusted proxies say about the client.
     pub forwarded: Option<Box<Forwarded>>,
+    /// What a load balancer tells of its connection.
+    pub proxied: Option<Arc<Proxied>>,
     /// The peer is one of the trusted networks.
     pub trusted: bool,
     /// Names the request in logs and on error pages: made here, or taken over from a trusted peer.
@@ -62,6 +66,7 @@ impl Default for Request {
             protocol: Protocol::Http,
             gateway: None,
             forwarded: None,
+            proxied: None,
             trusted: false,
             id: Vec::with_capacity(32),
             seat: Seat::Outside,
@@ -114,6 +119,7 @@ impl Request {
         self.body = Body::Empty;
         self.forwarded = None;
         self.gateway = None;
+        self.proxied = None;
         self.status = 0;
         self.body_sent = 0;
         self.response_head.clear();

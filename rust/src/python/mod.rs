@@ -4,6 +4,7 @@ mod asgi;
 mod engine;
 mod fields;
 mod mounts;
+mod proxied;
 mod report;
 mod response;
 mod scoreboard;

@@ -15,6 +15,7 @@ use crate::conn::Request;
 use crate::net::{Listener, ListenerKind, Peer};
 use crate::python::fields::{Addresses, Names, Underscores};
 use crate::python::mounts::{Mount, Mounts};
+use crate::python::proxied;
 use crate::python::settings::EngineSettings;
 use crate::python::values::{latin1, method};
 use crate::python::wsgi::NOT_FOUND;
@@ -130,7 +131,11 @@ impl ScopeBuilder {
         };
         let scope = template.bind(py).copy()?;
         scope.set_item(intern!(py, "asgi"), self.versions.bind(py).copy()?)?;
-        scope.set_item(intern!(py, "extensions"), extensions.bind(py).copy()?)?;
+        let extensions = extensions.bind(py).copy()?;
+        if request.proxied.is_some() {
+            proxied::set_extensions(&extensions, request)?;
+        }
+        scope.set_item(intern!(py, "extensions"), extensions)?;
         scope.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
         if kind == ScopeKind::Http {
             scope.set_item(intern!(py, "method"), method(py, request.method()))?;

@@ -17,6 +17,7 @@ use crate::trust::Scheme;
 use super::{BodyInput, FileWrapper, StartResponse};
 use crate::python::fields::{Addresses, Names, Underscores};
 use crate::python::mounts::{Mount, Mounts};
+use crate::python::proxied;
 use crate::python::settings::EngineSettings;
 use crate::python::values::{latin1, method};
 
@@ -107,6 +108,9 @@ impl EnvironBuilder {
         }
         if let Some(told) = &request.gateway {
             set_variables(&environ, told, &request.bytes)?;
+        }
+        if request.proxied.is_some() {
+            proxied::set_variables(&environ, request)?;
         }
         if request.forwarded.is_some() {
             self.set_forwarded(py, &environ, request, mount)?;
