@@ -35,10 +35,12 @@ def read_fifo(fd: int) -> bytes:
         return b""
 
 
-def remove_fifo(path: Path) -> None:
-    """Remove a named pipe, if it is one."""
+def remove_fifo(path: Path, fd: int = -1) -> None:
+    """Remove a named pipe, if it is one; with a descriptor, only if it is that one's, not a successor's."""
     try:
-        if stat.S_ISFIFO(path.lstat().st_mode):
+        found = path.lstat()
+        is_ours = fd < 0 or os.path.samestat(found, os.fstat(fd))
+        if stat.S_ISFIFO(found.st_mode) and is_ours:
             path.unlink()
     except FileNotFoundError:
         return

@@ -45,6 +45,15 @@ def pick(config: Config, path: str) -> object:
         (["--worker-reload-mercy", "9"], "server.graceful_timeout", 9.0),
         (["--touch-reload", "/a", "--touch-chain-reload", "b"], "reload.touch", ("/a", "HERE/b")),
         (["--touch-chain-reload", "b"], "reload.strategy", "one-by-one"),
+        (["--max-worker-lifetime", "3600"], "workers.max_age", 3600.0),
+        (["--reload-on-rss", "256"], "workers.max_memory", 256 * 1024 * 1024),
+        (["--exec-as-root", "a 'b' > c"], "hooks.prepare", ("exec:+/bin/sh -c 'a '\"'\"'b'\"'\"' > c'",)),
+        (["--exec-pre-app", "a", "--hook-as-user", "exec:b"], "hooks.prepare",
+         ("exec:/bin/sh -c a", "exec:/bin/sh -c b")),
+        (["--exec-post-app", "a", "--hook-accepting1-once", "!exec: b"], "hooks.serving",
+         ("exec:/bin/sh -c a", "exec:/bin/sh -c b")),
+        (["--hook-post-fork", "exec:a"], "hooks.worker_forked", ("exec:/bin/sh -c a",)),
+        (["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"], "hooks.prepare", ()),
         (["--http-keepalive"], "http.keep_alive_timeout", 75.0),
         (["--http-keepalive=9"], "http.keep_alive_timeout", 9.0),
         (["--socket-timeout", "7"], "http.body_timeout", 7.0),
@@ -168,6 +177,12 @@ def test_warnings_name_the_option_and_its_place(tmp_path: Path) -> None:
         "static-map: static files come later; let nginx serve them, or WhiteNoise (app.ini:2)",
         "spooler: the spooler comes later; use a task queue (app.ini:3)",
         "cron2: cron comes later; use the system's, or a systemd timer (app.ini:5)",
+    ]
+
+
+def test_hooks_that_are_not_done_are_told(tmp_path: Path) -> None:
+    assert list(warn(tmp_path, "--hook-as-root", "mkdir:/x", "--hook-as-root", "exec:true")) == [
+        "hook-as-root: mkdir:/x is not done: only exec: is; write it as a command (--hook-as-root)"
     ]
 
 

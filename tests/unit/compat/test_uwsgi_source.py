@@ -126,9 +126,10 @@ def test_xml_that_is_not_read_is_told(here: Path, text: str, message: str) -> No
         gather(here, "app.xml")
 
 
-def test_files_that_include_each_other_come_to_an_end(here: Path) -> None:
-    write(here, "[uwsgi]\ninclude = app.ini\n")
-    with pytest.raises(ConfigurationError, match=r"more than 50 files include each other$"):
+@pytest.mark.parametrize("option", ["include", "inherit", "ini"])
+def test_files_that_include_each_other_come_to_an_end(here: Path, option: str) -> None:
+    write(here, f"[uwsgi]\n{option} = app.ini\n")
+    with pytest.raises(ConfigurationError, match=r"^app\.ini:2: app\.ini: the files include each other without end$"):
         gather(here, "app.ini")
 
 

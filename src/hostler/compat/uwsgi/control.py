@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostler.compat.uwsgi.option import Facts
-from hostler.compat.uwsgi.rule_process import DRAIN_HOOK
+from hostler.compat.uwsgi.rule_hook import DRAIN_HOOK
 from hostler.errors import HostlerError
 from hostler.supervisor.model import Command, Concluded
 from hostler.supervisor.shell import Clock, Supervisor
@@ -211,10 +211,9 @@ class Control:
         self._fd = open_fifo(self._pipe)
 
     def _close_pipe(self) -> None:
-        if self._fd >= 0:
+        if self._pipe is not None and self._fd >= 0:
+            remove_fifo(self._pipe, self._fd)
             close_descriptors((self._fd,))
-        if self._pipe is not None:
-            remove_fifo(self._pipe)
         self._fd, self._pipe = -1, None
 
     def _take_letter(self, letter: str) -> None:

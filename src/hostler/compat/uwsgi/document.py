@@ -26,7 +26,6 @@ _FATES = {
 # What options that the door alone follows come to for a server that is started from hostler.toml.
 _ELSEWHERE = {
     "die-on-term": "not needed: SIGTERM drains and ends",
-    "hook-master-start": "not needed: SIGTERM drains and ends",
     "exit-on-reload": "no equal: a reload keeps the supervisor",
     "touch-logreopen": "no option: send SIGUSR1",
     "touch-logrotate": "no option: send SIGUSR1 after logrotate",

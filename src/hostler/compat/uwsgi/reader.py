@@ -33,8 +33,9 @@ _NO_OPTIONS = frozenset(
         "UWSGI_EMPEROR_PROXY", "UWSGI_JAIL_PID", "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_PLUGINS",
     }
 )  # fmt: skip
-# How deep files may include each other (arbitrary).
-MOST_FILES = 50
+# How deep files may include each other, and how many may be read in all (arbitrary).
+DEEPEST_FILE = 50
+MOST_FILES = 500
 
 
 @dataclass(slots=True)
@@ -102,6 +103,7 @@ class Reader:
         self._takes = {name: takes for option in index_options().values() for name, takes in option.names.items()}
         self._files: list[Path] = []
         self._depth = 0
+        self._loads = 0
         self._last_file = ""
         self._remarks: list[str] = []
         # The names that placeholders and conditions have asked for.
@@ -263,8 +265,9 @@ class Reader:
                 "--wsgi-file PATH or --module NAME"
             )
         path = path or self._last_file
-        if self._depth >= MOST_FILES:
-            raise ConfigurationError(f"{where}: {name}: more than {MOST_FILES} files include each other")
+        self._loads += 1
+        if self._depth >= DEEPEST_FILE or self._loads > MOST_FILES:
+            raise ConfigurationError(f"{where}: {name}: the files include each other without end")
         parse = FORMATS[kind]
         self._magic.enter(name, is_template=is_template)
         text = self._read_file(path, where)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from hostler.compat.effect import Effect, Give, Note
 from hostler.compat.uwsgi.option import Facts, Given
 
-# The hook that people have SIGTERM drain with, as uWSGI's own meaning of it is another.
-DRAIN_HOOK = "unix_signal:15 gracefully_kill_them_all"
+MEBIBYTE = 1_048_576
 
 
 def count_workers(facts: Facts) -> int:
@@ -45,6 +44,16 @@ def map_jitter(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
     """`max-requests-delta`: uWSGI adds it times the number of the worker; here it is at random, up to as much."""
     if facts.number("max-requests"):
         yield Give("workers.max_requests_jitter", given[-1].number * count_workers(facts))
+
+
+def map_age(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`max-worker-lifetime`, in seconds."""
+    yield Give("workers.max_age", given[-1].number)
+
+
+def map_memory(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`reload-on-rss`, in megabytes."""
+    yield Give("workers.max_memory", given[-1].number * MEBIBYTE)
 
 
 def map_mercy(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
@@ -136,7 +145,7 @@ def map_priority(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
 def map_limits(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
     """`limit-as`, in megabytes, and `limit-nproc`."""
     for each in given:
-        name, unit = ("as", 1_048_576) if each.name == "limit-as" else ("nproc", 1)
+        name, unit = ("as", MEBIBYTE) if each.name == "limit-as" else ("nproc", 1)
         yield Give("process.limits", {name: str(each.number * unit)})
 
 
@@ -148,13 +157,3 @@ def map_root(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
 def map_capabilities(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
     """`cap`."""
     yield Give("process.capabilities", [name.strip() for name in given[-1].text.split(",") if name.strip()])
-
-
-# Hooks
-
-
-def map_master_start(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
-    """`hook-master-start`: the one that has SIGTERM drain is done; see `control`."""
-    for each in given:
-        if " ".join(each.text.split()) != DRAIN_HOOK:
-            yield Note(f"{each.text} is not done; hooks come later")

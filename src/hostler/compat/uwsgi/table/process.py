@@ -8,7 +8,6 @@ from hostler.compat.uwsgi.option import Fate, Option, declare
 _M, _S, _W, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER, Fate.DOOR
 _SCALING = "scaling comes later; `processes` workers run all the time"
 _IDLE = "stopping when idle comes later; workers run all the time"
-_MEMORY = "recycling by memory comes later; use max-requests"
 _HARAKIRI = "a deadline for requests comes later; a long request is left to run, and costs one thread"
 _TOUCH = "within a second of the file's change"
 _NO_MULES = "mules come later"
@@ -27,11 +26,12 @@ OPTIONS: tuple[Option, ...] = (
     declare("max-requests= -R", _M, "", "workers.max_requests", rule.map_max_requests),
     declare("max-requests-delta=", _M, "as jitter, up to as much as uWSGI gives the last worker",
             "workers.max_requests_jitter", rule.map_jitter),
-    declare("max-worker-lifetime=", _L, "recycling by age comes later; use max-requests"),
-    declare("max-worker-lifetime-delta=", _S, "belongs to `max-worker-lifetime`"),
+    declare("max-worker-lifetime=", _M, "", "workers.max_age", rule.map_age),
+    declare("max-worker-lifetime-delta=", _S, "the age of each worker has a jitter of its own"),
     declare("min-worker-lifetime= forkbomb-delay=", _S, "a worker that dies early is started again with back-off"),
-    declare("reload-on-as= reload-on-rss=", _L, _MEMORY),
-    declare("evil-reload-on-as= evil-reload-on-rss=", _L, _MEMORY),
+    declare("reload-on-rss= evil-reload-on-rss=", _M, "never in the middle of a request", "workers.max_memory",
+            rule.map_memory),
+    declare("reload-on-as= evil-reload-on-as=", _W, "addresses are not memory; use reload-on-rss"),
     declare("memory-report -m", _S, "memory is read from the system"),
     declare("mem-collector-freq=", _S),
     # Scaling

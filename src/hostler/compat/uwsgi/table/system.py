@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from hostler.compat.uwsgi import rule_hook as hook
 from hostler.compat.uwsgi import rule_process as rule
 from hostler.compat.uwsgi.option import Fate, Option, declare
 
-_M, _S, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.REFUSED, Fate.LATER, Fate.DOOR
+_M, _S, _R, _L = Fate.MAPPED, Fate.SILENT, Fate.REFUSED, Fate.LATER
 _ISOLATION = (
     "the server would run with more than it asks for: set this in the systemd unit or the container, and take it out"
 )
-_HOOKS = "hooks come later; do it in the systemd unit (ExecStartPre, ExecStopPost) or the application"
+_ACTIONS = "of the actions, `exec:` is done"
 _MOUNTS = "nothing is mounted; do it in the systemd unit or the container, and take this out"
 _EMPEROR = "many servers on one machine come later; start each vassal with `hostler uwsgi` in a systemd unit"
 _CALL = "no functions of a binary are called"
@@ -25,13 +26,24 @@ OPTIONS: tuple[Option, ...] = (
     declare("setns-socket= setns-socket-skip= setns-skip= setns= setns-preopen", _R, _ISOLATION),
     declare("jailed jail= jail-ip4= jail-ip6= jidfile= jid-file= jail2= libjail= jail-attach=", _R, _ISOLATION),
     # Hooks
-    declare("hook-master-start=", _D, "`unix_signal:15 gracefully_kill_them_all` has SIGTERM drain; no other", (),
-            rule.map_master_start),
-    declare("hook-asap= hook-pre-jail= hook-post-jail= hook-in-jail= hook-as-root= hook-as-user= hook-as-user-atexit= "
-            "hook-pre-app= hook-post-app= hook-post-fork= hook-accepting= hook-accepting1= hook-accepting-once= "
-            "hook-accepting1-once= hook-as-mule= hook-as-gateway=", _L, _HOOKS),
-    declare("exec-asap= exec-pre-jail= exec-post-jail= exec-in-jail= exec-as-root= exec-as-user= exec-as-user-atexit= "
-            "exec-pre-app= exec-post-app=", _L, _HOOKS),
+    declare("exec-asap= exec-pre-jail= exec-post-jail= exec-in-jail= exec-as-root=", _M,
+            "with the rights of root", "hooks.prepare", hook.map_command),
+    declare("exec-as-user= exec-pre-app=", _M, "", "hooks.prepare", hook.map_command),
+    declare("exec-post-app=", _M, "", "hooks.serving", hook.map_command),
+    declare("exec-as-user-atexit=", _M, "", "hooks.ended", hook.map_command),
+    declare("hook-asap= hook-pre-jail= hook-post-jail= hook-in-jail= hook-as-root=", _M,
+            f"with the rights of root; {_ACTIONS}", "hooks.prepare", hook.map_hook),
+    declare("hook-as-user= hook-pre-app=", _M, _ACTIONS, "hooks.prepare", hook.map_hook),
+    declare("hook-master-start=", _M,
+            f"`unix_signal:15 gracefully_kill_them_all` has SIGTERM drain; else {_ACTIONS}", "hooks.prepare",
+            hook.map_hook),
+    declare("hook-post-fork=", _M, _ACTIONS, "hooks.worker_forked", hook.map_hook),
+    declare("hook-accepting=", _M, f"in each worker, before it accepts; {_ACTIONS}", "hooks.worker_loaded",
+            hook.map_hook),
+    declare("hook-post-app= hook-accepting1= hook-accepting-once= hook-accepting1-once=", _M, _ACTIONS,
+            "hooks.serving", hook.map_hook),
+    declare("hook-as-user-atexit=", _M, _ACTIONS, "hooks.ended", hook.map_hook),
+    declare("hook-as-mule= hook-as-gateway=", _S, "there are no mules and no router processes"),
     declare("mount-asap= mount-pre-jail= mount-post-jail= mount-in-jail= mount-as-root= mount-as-vassal= "
             "mount-as-emperor= umount-asap= umount-pre-jail= umount-post-jail= umount-in-jail= umount-as-root= "
             "umount-as-vassal= umount-as-emperor=", _R, _MOUNTS),
