@@ -27,7 +27,6 @@ from hostler.system.process import close_descriptors
 # uWSGI's check-interval.
 TOUCH_INTERVAL = 1.0
 _NO_PAUSE = "workers are not paused; stop the server, or take it out of the load balancer"
-_NO_CHEAP = "workers are not stopped while there is nothing to do; scaling comes later"
 # Options that make uWSGI have a master, without which SIGTERM ends it.
 _MASTERLY = (
     "master", "touch-reload", "touch-exec", "touch-logreopen", "touch-logrotate", "fs-reload", "master-fifo", "stats",
@@ -53,7 +52,7 @@ FIFO_COMMANDS: Mapping[str, Command] = {
 # What else uWSGI knows, and why it does nothing here.
 FIFO_REMARKS: Mapping[str, str] = {
     "B": "there is no Emperor to ask",
-    "C": _NO_CHEAP,
+    "C": "workers go by themselves; see cheap and idle",
     "E": "there is no Emperor",
     "f": "the supervisor does not load the application; reload instead",
     "p": _NO_PAUSE,

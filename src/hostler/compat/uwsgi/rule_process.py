@@ -20,9 +20,52 @@ def is_lazy(facts: Facts) -> bool:
     return facts.is_on("lazy-apps")
 
 
+def leave(_given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """An option that the rule of another looks at."""
+    return iter(())
+
+
 def map_processes(_given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
-    """`processes`."""
-    yield Give("workers.count", count_workers(facts))
+    """`processes`; with `cheaper` it is the most workers, not the number to begin with."""
+    if not facts.number("cheaper"):
+        yield Give("workers.count", count_workers(facts))
+
+
+def map_cheaper(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`cheaper`: the fewest workers.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    least, most = given[-1].number, count_workers(facts)
+    if not least:
+        return
+    if least >= most:
+        raise ValueError(f"fewer than processes, which is {most}")
+    yield Give("scaling.min", 0 if facts.is_on("cheap") else least)
+    yield Give("scaling.max", most)
+    yield Give("workers.count", min(most, max(1, facts.number("cheaper-initial") or least)))
+
+
+def map_cheaper_memory(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`cheaper-rss-limit-soft`, in bytes."""
+    yield Give("scaling.memory", given[-1].number)
+
+
+def map_cheap(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`cheap`: down to no worker."""
+    if given[-1].is_on:
+        yield Give("scaling.min", 0)
+        yield Give("scaling.max", count_workers(facts))
+
+
+def map_idle(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`idle`: after how long; without `cheap` uWSGI's workers stay as well, if there is something to come back to."""
+    if given[-1].number:
+        yield Give("scaling.idle", given[-1].number)
+        if not facts.is_on("cheap"):
+            yield Give("scaling.min", 0)
+            yield Give("scaling.max", count_workers(facts))
 
 
 def map_threads(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:

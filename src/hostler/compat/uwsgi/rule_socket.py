@@ -125,9 +125,12 @@ def map_backlog(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
     yield Give("server.backlog", max(1, min(65_535, given[-1].number)))
 
 
-def map_reuse_port(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
-    """`reuse-port`."""
-    yield Give("server.reuse_port", given[-1].is_on)
+def map_reuse_port(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`reuse-port`; workers that come and go share their sockets."""
+    if any(facts.number(name) for name in ("cheaper", "cheap", "idle")):
+        yield Note("workers that come and go with the load share their sockets")
+    else:
+        yield Give("server.reuse_port", given[-1].is_on)
 
 
 def map_socket_timeout(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:

@@ -6,8 +6,6 @@ from hostler.compat.uwsgi import rule_process as rule
 from hostler.compat.uwsgi.option import Fate, Option, declare
 
 _M, _S, _W, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER, Fate.DOOR
-_SCALING = "scaling comes later; `processes` workers run all the time"
-_IDLE = "stopping when idle comes later; workers run all the time"
 _HARAKIRI = "a deadline for requests comes later; a long request is left to run, and costs one thread"
 _TOUCH = "within a second of the file's change"
 _NO_MULES = "mules come later"
@@ -35,15 +33,19 @@ OPTIONS: tuple[Option, ...] = (
     declare("memory-report -m", _S, "memory is read from the system"),
     declare("mem-collector-freq=", _S),
     # Scaling
-    declare("cheaper=", _L, _SCALING),
-    declare("cheaper-initial= cheaper-algo= cheaper-step= cheaper-overload= cheaper-rss-limit-soft= "
-            "cheaper-rss-limit-hard= cheaper-busyness-max= cheaper-busyness-min= cheaper-busyness-multiplier= "
-            "cheaper-busyness-penalty= cheaper-busyness-verbose cheaper-busyness-backlog-alert= "
-            "cheaper-busyness-backlog-multiplier= cheaper-busyness-backlog-step= cheaper-busyness-backlog-nonzero=", _S,
-            "belongs to `cheaper`"),
-    declare("cheap", _L, _IDLE),
-    declare("idle=", _L, _IDLE),
-    declare("die-on-idle", _L, _IDLE),
+    declare("cheaper=", _M, "the fewest workers; `processes` is the most",
+            ("scaling.min", "scaling.max", "workers.count"), rule.map_cheaper),
+    declare("cheaper-initial=", _M, "", "workers.count", rule.leave),
+    declare("cheaper-rss-limit-soft=", _M, "of all workers together", "scaling.memory", rule.map_cheaper_memory),
+    declare("cheaper-rss-limit-hard=", _S, "`scaling.memory` is never passed by a worker that is added"),
+    declare("cheaper-algo= cheaper-step= cheaper-overload= cheaper-busyness-max= cheaper-busyness-min= "
+            "cheaper-busyness-multiplier= cheaper-busyness-penalty= cheaper-busyness-verbose "
+            "cheaper-busyness-backlog-alert= cheaper-busyness-backlog-multiplier= cheaper-busyness-backlog-step= "
+            "cheaper-busyness-backlog-nonzero=", _S, "busyness, queues and memory decide, without numbers to tune"),
+    declare("cheap", _M, "no worker without requests, after `idle`", ("scaling.min", "scaling.max"),
+            rule.map_cheap),
+    declare("idle=", _M, "with `cheap`", "scaling.idle", rule.map_idle),
+    declare("die-on-idle", _L, "the server stays when its last worker has gone; ending it comes later"),
     # Deadlines
     declare("harakiri= -t", _L, _HARAKIRI),
     declare("harakiri-verbose harakiri-graceful-timeout= harakiri-graceful-signal= harakiri-queue-threshold= "
