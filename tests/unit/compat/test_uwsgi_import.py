@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hostler.cli.import_ import import_file as import_any
 from hostler.cli.main import main
 from hostler.compat.uwsgi.document import import_file
 from hostler.config import Config, Sources, load_config
@@ -104,6 +105,25 @@ def test_command_tells_the_kinds_apart(tmp_path: Path, capsys: pytest.CaptureFix
     write(tmp_path, "services:\n  web:\n    command: gunicorn shop:app\n", "compose.yaml")
     assert main(["import", str(tmp_path / "compose.yaml")]) == 0
     assert 'target = "shop:app"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name,text",
+    [
+        ("Procfile", "release: pip install uwsgi\nweb: uwsgi --http-socket :80 -w shop -p ${WORKERS:-3} --env A=$B\n"),
+        ("Dockerfile", 'RUN pip install uwsgi\nCMD ["uwsgi", "--http-socket", ":80", "-w", "shop", "-p3"]\n'),
+        ("shop.service", "[Service]\nExecStart=/usr/bin/uwsgi --http-socket=:80 \\\n  --module shop --processes 3\n"),
+        ("docker-compose.yml", "services:\n  web:\n    command: uwsgi --http-socket :80 -w shop -p 3\n"),
+        ("shop.service", "[Service]\nExecStart=/usr/bin/uwsgi --ini shop.ini\n"),
+    ],
+)
+def test_command_line_is_imported(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path, "[uwsgi]\nhttp-socket = :80\nmodule = shop\nprocesses = 3\n", "shop.ini")
+    imported = import_any(write(tmp_path, text, name))
+    config = load(tmp_path, imported.toml)
+    assert (config.app.target, config.server.bind, config.workers.count) == ("shop:application", (":80",), 3)
+    if name == "Procfile":
+        assert imported.report[-2:] == ("${WORKERS:-3} is taken to be 3", "--env is left out, as it depends on $B")
 
 
 def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

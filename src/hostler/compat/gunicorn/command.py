@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
+from hostler.compat.command import SHELL_DEFAULT, SHELL_VARIABLE, find_words, join_lines
 from hostler.compat.gunicorn.source import VARIABLE
 from hostler.compat.gunicorn.table import SETTINGS
 from hostler.errors import ConfigurationError
 
-# What a command in a shell ends at.
-_ENDS = ";|&<>"
-_DEFAULTED = re.compile(r"\$\{(\w+):?-([^}]*)\}")
-_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 # Variables that Hostler reads itself, with the settings that they stand for.
 _OWN = {"PORT": "bind", "WEB_CONCURRENCY": "workers"}
 _FLAGS = {flag: setting for setting in SETTINGS for flag in setting.flags}
@@ -49,51 +43,13 @@ def find_command(text: str, name: str) -> Command:
     Raises:
         ConfigurationError: there is none.
     """
-    lines = list(_join_lines(text))
-    words = next((found for line in lines if (found := _cut(_split(line))) is not None), None)
+    words = find_words(text, "gunicorn")
     if words is None:
         raise ConfigurationError(f"{name}: no command line of Gunicorn was found in it")
-    if not words and any(line.startswith("ENTRYPOINT") for line in lines):
-        # `ENTRYPOINT ["gunicorn"]` takes its arguments from CMD.
-        words = next((_split(line) for line in lines if line.startswith("CMD")), [])
     remarks: list[str] = []
     unknown: set[str] = set()
     resolved = tuple(_resolve(words, remarks, unknown))
-    return Command(resolved, _find_arguments(lines), tuple(remarks), frozenset(unknown))
-
-
-def _join_lines(text: str) -> Iterator[str]:
-    """Join lines that end in a backslash; leave out comments."""
-    joined = re.sub(r"\\\r?\n\s*(?:#[^\n]*\n\s*)*", " ", text)
-    return (line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";")))
-
-
-def _split(line: str) -> list[str]:
-    """Split a line into the words of its command; one that cannot be split has none."""
-    line = re.sub(r"^(?:ExecStart\s*=\s*[-@:+!]*|CMD\s+|ENTRYPOINT\s+|[\w-]+:\s+)", "", line)
-    if line.startswith("["):
-        try:
-            items = json.loads(line)
-        except ValueError:
-            return []
-        words = [str(item) for item in items] if isinstance(items, list) else []
-        return _split(words[2]) if words[:2] in (["sh", "-c"], ["/bin/sh", "-c"], ["bash", "-c"]) else words
-    try:
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=_ENDS)
-        lexer.whitespace_split, lexer.commenters = True, ""
-        return list(lexer)
-    except ValueError:
-        return []
-
-
-def _cut(words: Sequence[str]) -> list[str] | None:
-    """Give what stands behind `gunicorn`, up to the end of that command; None if it is not called."""
-    for place, word in enumerate(words):
-        if PurePath(word).name == "gunicorn" and not (place and words[place - 1] in {"install", "which", "-u", "-g"}):
-            rest = list(words[place + 1 :])
-            end = next((at for at, each in enumerate(rest) if each and not each.strip(_ENDS)), len(rest))
-            return rest[:end]
-    return None
+    return Command(resolved, _find_arguments(list(join_lines(text))), tuple(remarks), frozenset(unknown))
 
 
 def _find_arguments(lines: Sequence[str]) -> str:
@@ -108,8 +64,8 @@ def _resolve(words: Sequence[str], remarks: list[str], unknown: set[str]) -> Ite
     """Give the words without variables: with their defaults, or else without the flag that needs them."""
     pending = ""
     for word in words:
-        text = _DEFAULTED.sub(lambda match: _take_default(match, remarks), word)
-        found = _VARIABLE.search(text)
+        text = SHELL_DEFAULT.sub(lambda match: _take_default(match, remarks), word)
+        found = SHELL_VARIABLE.search(text)
         if pending and found is None:
             yield pending
         flag = pending or text.partition("=")[0]

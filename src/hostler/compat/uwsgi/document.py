@@ -57,10 +57,23 @@ def import_file(path: Path) -> Imported:
     Raises:
         ConfigurationError: it cannot be read, or its values cannot be.
     """
-    directory = path.absolute().parent
-    reader = Reader({}, Machine(directory), is_elsewhere=True)
     kind = path.name.partition(":")[0].rpartition(".")[2]
-    reading = reader.read([f"--{kind}", path.name], index_letters())
+    return import_words([f"--{kind}", path.name], path)
+
+
+def import_words(words: Sequence[str], path: Path, remarks: Sequence[str] = ()) -> Imported:
+    """Turn a command line of uWSGI into a hostler.toml.
+
+    Args:
+        words: the command line, without the program's name.
+        path: the file that it stands in, whose directory paths are relative to.
+        remarks: what else to say in the report.
+
+    Raises:
+        ConfigurationError: a file that it names cannot be read, or values cannot be.
+    """
+    directory = path.absolute().parent
+    reading = Reader({}, Machine(directory), is_elsewhere=True).read(words, index_letters())
     facts = gather(reading, directory, {})
     outcomes = [each for each in translate(facts, is_refusal_noted=True) if not is_reading(each)]
     values = {each.option.path: each for each in list_values(facts, outcomes)}
@@ -76,12 +89,12 @@ def import_file(path: Path) -> Imported:
         for path, value in values.items()
         if value.origin != UWSGI or (path in _DEFAULTS and value.value != value.option.default)
     }
-    remarks = list(reading.remarks)
+    said = [*remarks, *reading.remarks]
     if any("%k" in each.read_text(encoding="utf-8", errors="replace") for each in reading.files):
-        remarks.append('%k is taken to be 1; for as many workers as there are cores write count = "auto"')
+        said.append('%k is taken to be 1; for as many workers as there are cores write count = "auto"')
     if not outcomes:
-        remarks.append(f"{path} sets nothing that uWSGI knows")
-    return Imported(write_options(shown, comments, path.name), (*write_report(outcomes), *remarks))
+        said.append(f"{path} sets nothing that uWSGI knows")
+    return Imported(write_options(shown, comments, path.name), (*write_report(outcomes), *said))
 
 
 def is_reading(outcome: Outcome) -> bool:
