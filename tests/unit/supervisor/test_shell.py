@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -132,12 +133,27 @@ def fixture_signals() -> Iterator[SignalQueue]:
     queue.close()
 
 
+class FullProcesses(SystemProcesses):
+    """A machine that has no room for one more process at chosen times."""
+
+    def __init__(self, *refused: int) -> None:
+        self._refused = refused
+        self.asked = 0
+
+    def start(self, child_main: Callable[[], int]) -> int:
+        self.asked += 1
+        if self.asked in self._refused:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return super().start(child_main)
+
+
 def supervise(
     signals: SignalQueue,
     host: FakeHost,
     main: ChildFunction,
     *,
     boot_timeout: float = 20,
+    processes: SystemProcesses | None = None,
     attendant: Attendant | None = None,
 ) -> Finish:
     roles = (Role("worker", 1, is_scalable=True, boot_timeout=boot_timeout, graceful_timeout=5),)
@@ -146,7 +162,7 @@ def supervise(
         host,
         generation,
         own_pid=os.getpid(),
-        processes=SystemProcesses(),
+        processes=processes or SystemProcesses(),
         clock=SystemClock(),
         signals=signals,
         random_fraction=lambda: 0.5,
@@ -284,6 +300,40 @@ def test_logs_are_reopened(signals: SignalQueue) -> None:
 def test_refused_upgrade_changes_nothing(signals: SignalQueue) -> None:
     host = FakeHost(own_signal(signal.SIGUSR2))
     assert supervise(signals, host, serve) == Finish(0)
+    assert host.calls == ["announce", "launch", "resume", "stop listening"]
+
+
+def test_start_without_room_for_a_process_is_explained(signals: SignalQueue) -> None:
+    finish = supervise(signals, FakeHost(), serve, processes=FullProcesses(1))
+    assert finish.status == 3
+    assert "worker 1 could not be started ([Errno 11] Resource temporarily unavailable)" in finish.message
+
+
+def test_replacement_without_room_is_tried_again(signals: SignalQueue, tmp_path: Path) -> None:
+    """The first worker dies; two forks for its replacement fail, the third succeeds, and that one ends the test."""
+    first = tmp_path / "first"
+    supervisor = os.getpid()
+
+    def die_once(context: ChildContext) -> int:
+        send_message(context.status_fd, {"event": "ready"})
+        if not first.exists():
+            first.touch()
+            return 1
+        os.kill(supervisor, signal.SIGTERM)
+        select.select([context.lifeline_fd], [], [])
+        return 0
+
+    processes = FullProcesses(2, 3)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert supervise(signals, FakeHost(), die_once, processes=processes) == Finish(0)
+    assert processes.asked == 4
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_upgrade_without_room_for_a_process_changes_nothing(signals: SignalQueue) -> None:
+    host = FakeHost(own_signal(signal.SIGUSR2))
+    host.launched = lambda _: os._exit(0)
+    assert supervise(signals, host, serve, processes=FullProcesses(2)) == Finish(0)
     assert host.calls == ["announce", "launch", "resume", "stop listening"]
 
 
