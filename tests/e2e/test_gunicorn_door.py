@@ -296,7 +296,7 @@ def test_mistakes_and_warnings_are_lines(project: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "hostler: unknown option --bnid; did you mean --bind?\n")
     done = run(project, "--check-config", "shop", GUNICORN_CMD_ARGS="--statsd-host localhost:8125")
     assert done.returncode == 0
-    assert done.stderr.startswith("hostler: warning: statsd_host: Hostler sends nothing to statsd")
+    assert done.stderr.startswith("hostler: warning: statsd_host: the metrics have names of their own")
     assert done.stderr.count("\n") == 1
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import signal
 import socket
 import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -16,6 +20,7 @@ from hostler.telemetry.metric import METRICS
 from tests.conftest import FindPeer
 from tests.e2e.gate import Gate
 from tests.e2e.harness import PATIENCE, ROOT, RunningServer, StartServer, wait_process_end, wait_until
+from tests.e2e.terminal import Terminal
 
 APP = "tests.e2e.apps.robust:app"
 GUIDE = ROOT / "docs" / "guides" / "metrics.md"
@@ -199,3 +204,75 @@ def test_rules_of_the_guide_name_metrics_that_exist() -> None:
     suffixes = ("", "_total", "_bucket", "_count", "_sum", "_info")
     known = {f"{metric.name}{suffix}" for metric in METRICS for suffix in suffixes}
     assert named - known == set()
+
+
+@pytest.mark.parametrize("family", ["udp", "unix"])
+def test_statsd_is_told_at_intervals(hostler_server: StartServer, tmp_path: Path, family: str) -> None:
+    with socket.socket(socket.AF_UNIX if family == "unix" else socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(PATIENCE)
+        receiver.bind(str(tmp_path / "s") if family == "unix" else ("127.0.0.1", 0))
+        target = f"unix:{tmp_path}/s" if family == "unix" else f"127.0.0.1:{receiver.getsockname()[1]}"
+        options = ("--metrics-push-interval", "0.2", "--metrics-statsd-format", "dogstatsd", "--workers", "1")
+        server = hostler_server(APP, "--statsd", target, "--metrics-statsd-tags", "env=test", *options)
+        receiver.recv(65_536)
+        for _ in range(3):
+            server.get("/")
+        total = 0
+        while total < 3:
+            datagram = receiver.recv(65_536).decode()
+            assert len(datagram) <= (8192 if family == "unix" else 1432)
+            total += sum(
+                int(count) for count in re.findall(r"^hostler\.requests:(\d+)\|c\|#env:test$", datagram, re.MULTILINE)
+            )
+        assert total == 3
+        server.stop()
+
+
+def test_statsd_that_is_not_there_is_told_once(hostler_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    server = hostler_server(APP, "--statsd", f"unix:{path}", "--metrics-push-interval", "0.1")
+    server.stderr.wait_for(f"metrics: cannot send to unix:{path}: No such file or directory")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(PATIENCE)
+        receiver.bind(str(path))
+        # Nobody reads on: the server does not wait for anybody.
+        receiver.recv(65_536)
+        server.stderr.wait_for(f"sending to unix:{path} again")
+        assert server.get("/").status == 200
+        assert server.stop() == 0
+    assert server.stderr.text.count("cannot send") <= 2
+
+
+def test_uwsgi_tools_read_the_statistics(hostler_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "stats"
+    server = hostler_server(APP, "--workers", "2", "--metrics-uwsgi-stats", f"unix:{path}", "--max-requests", "2")
+    for _ in range(7):
+        server.get("/")
+    document = read_stats(path)
+    wait_until(lambda: sum(each["requests"] for each in read_stats(path)["workers"]) == 7, "all requests")
+    assert [worker["id"] for worker in document["workers"]] == [1, 2]
+    uwsgitop = Path(sys.executable).parent / "uwsgitop"
+    env = {"TERM": "xterm", "LINES": "24", "COLUMNS": "120"}
+    with Terminal([sys.executable, str(uwsgitop), str(path)], tmp_path, env) as terminal:
+        terminal.output.wait_for("req: 7")
+        assert f"masterpid: {server.pid}" in terminal.output.text
+        terminal.press(b"q")
+        assert terminal.wait() == 0
+
+
+def test_client_that_reads_nothing_holds_up_nobody(hostler_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "stats"
+    hostler_server(APP, "--metrics-uwsgi-stats", f"unix:{path}")
+    with ExitStack() as stack:
+        for _ in range(5):
+            idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+            idle.connect(str(path))
+        assert read_stats(path)["workers"]
+
+
+def read_stats(path: Path) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(path))
+        document: dict[str, Any] = json.loads(b"".join(iter(lambda: client.recv(65_536), b"")))
+        return document

@@ -37,6 +37,16 @@ words! {
         generation,
         /// When it was started, in monotonic nanoseconds.
         allotted_at,
+        /// Children that have been started in its slot, it included.
+        spawns,
+        /// What those before it that have ended did in the slot.
+        former_requests,
+        /// See above; as `failures`.
+        former_failures,
+        /// See above; as `bytes_sent`.
+        former_bytes_sent,
+        /// See above; as `application_time`.
+        former_application_time,
     }
 }
 

@@ -11,7 +11,7 @@ from hostler.config.kind import format_size, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
 from hostler.errors import ConfigurationError
-from hostler.system.address import HTTP, InheritedAddress, parse_addresses
+from hostler.system.address import HTTP, InheritedAddress, parse_addresses, parse_target
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import check_control
 from hostler.system.limits import parse_limit
@@ -122,14 +122,35 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
 
 
 def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
-    try:
-        addresses = parse_addresses(config.metrics.bind) if config.metrics.bind else ()
-    except ConfigurationError as error:
-        yield "metrics.bind", f"cannot be: {error}"
-        return
-    for address in addresses:
-        if address.speech != HTTP or isinstance(address, InheritedAddress):
-            yield "metrics.bind", f'has {quote(str(address))}; it must be "HOST:PORT" or "unix:/path"'
+    for path, texts in (("metrics.bind", config.metrics.bind), ("metrics.uwsgi_stats", config.metrics.uwsgi_stats)):
+        try:
+            addresses = parse_addresses(texts)
+        except ConfigurationError as error:
+            yield path, f"cannot be: {error}"
+            continue
+        for address in addresses:
+            if address.speech != HTTP or isinstance(address, InheritedAddress):
+                yield path, f'has {quote(str(address))}; it must be "HOST:PORT" or "unix:/path"'
+    shared = set(config.metrics.bind) & set(config.metrics.uwsgi_stats)
+    if shared:
+        yield "metrics.uwsgi_stats", f"has {quote(min(shared))}, which metrics.bind has too; name another"
+    yield from _check_statsd(config)
+
+
+def _check_statsd(config: Config) -> Iterator[tuple[str, str]]:
+    metrics = config.metrics
+    if metrics.statsd:
+        try:
+            parse_target(metrics.statsd)
+        except ConfigurationError as error:
+            yield "metrics.statsd", f"cannot be: {error}"
+    if metrics.statsd_tags and metrics.statsd_format != "dogstatsd":
+        yield "metrics.statsd_tags", 'needs metrics.statsd_format = "dogstatsd": statsd itself has no tags'
+    if not re.fullmatch(r"[\w.-]*", metrics.statsd_prefix, re.ASCII):
+        yield (
+            "metrics.statsd_prefix",
+            f"is {quote(metrics.statsd_prefix)}; it must be of letters, digits, _, - and dots",
+        )
 
 
 def _check_scaling(config: Config) -> Iterator[tuple[str, str]]:

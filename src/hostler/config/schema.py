@@ -601,6 +601,40 @@ class Metrics:
         "`server.bind`. Whoever can connect there can read it.",
         short=("--metrics",),
     )
+    uwsgi_stats: tuple[str, ...] = option(
+        (),
+        TextList(word="ADDRESS"),
+        doc="Where the statistics of uWSGI's stats server are served, for `uwsgitop` and the like: `HOST:PORT` or "
+        "`unix:/path`. Whoever can connect there can read them, with the paths of requests under way.",
+    )
+    statsd: str = option(
+        "",
+        Text(word="ADDRESS"),
+        doc="Where metrics are sent to: statsd or Datadog's agent at `HOST:PORT` (UDP) or `unix:/path`; empty for "
+        "nowhere.",
+        short=("--statsd",),
+    )
+    statsd_format: Literal["statsd", "dogstatsd"] = option(
+        "statsd",
+        Text(choices=("statsd", "dogstatsd")),
+        doc="What is understood there: `dogstatsd` has tags, `statsd` gets labels as parts of the name.",
+    )
+    statsd_prefix: str = option(
+        "hostler",
+        Text(word="NAME"),
+        doc="What the names of metrics begin with there, before a dot; may be empty.",
+    )
+    statsd_tags: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc='Tags for every metric, such as `env = "production"`; for `dogstatsd`.',
+    )
+    # The interval in which statsd itself passes on what it has.
+    push_interval: float = option(
+        10.0,
+        Duration(minimum=0.1),
+        doc="How often metrics are sent.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

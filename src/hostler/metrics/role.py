@@ -2,8 +2,8 @@
 
 Theory: the supervisor must not wait for anybody, and a worker may be stuck, so neither serves metrics. This child has
 the scoreboard's descriptor and nothing of the application. Its pages are served by the engine that serves everything
-else, with the same strictness and deadlines. It does not hold the workers' listeners: while it did, their last owner
-would not have closed them.
+else, with the same strictness and deadlines; what is pushed goes its way in a thread beside it. It does not hold the
+workers' listeners: while it did, their last owner would not have closed them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hostler
+from hostler.config.schema import Metrics
 from hostler.contracts import ChildContext, EngineSettings, Mount
 from hostler.errors import HostlerError
 from hostler.metrics.page import MetricsPage
+from hostler.metrics.pusher import Pusher, Target
+from hostler.metrics.statsd import StatsdTarget
+from hostler.metrics.uwsgi import StatsServer
 from hostler.system.backlog import ListenQueue
 from hostler.system.channel import send_message
 from hostler.system.process import change_directory, own_pid, tie_to_parent
 from hostler.system.signals import queue_for_engine
 from hostler.system.title import set_title
-from hostler.system.user import Identity, drop_privileges
+from hostler.system.user import Identity, drop_privileges, own_gid, own_uid
 from hostler.telemetry.log import ServerLog, install_log
 from hostler.telemetry.scoreboard import Scoreboard
 from hostler.telemetry.snapshot import Observer
+from hostler.telemetry.uwsgi_stats import Instance
 
 METRICS = "metrics"
 # Seconds from the order to end until it has ended at the latest.
@@ -44,6 +49,8 @@ class MetricsPlan:
         log: the server log.
         log_level: its level.
         queues: returns the server's listeners; asked in the supervisor's memory as it was when we were forked.
+        options: what is wanted.
+        directory: the application's.
     """
 
     title: str
@@ -51,6 +58,8 @@ class MetricsPlan:
     log: ServerLog
     log_level: str
     queues: Callable[[], Sequence[ListenQueue]]
+    options: Metrics
+    directory: str
 
 
 def run_metrics(plan: MetricsPlan, context: ChildContext) -> int:
@@ -84,10 +93,25 @@ def _serve(plan: MetricsPlan, context: ChildContext) -> None:
 
     settings = _engine_settings(queue_for_engine(ENGINE_SIGNALS), context.lifeline_fd)
     mounts = (Mount("", "wsgi", MetricsPage(observer.observe)),)
-    engine = Engine(settings, context.listeners, mounts, MetricsHooks())
+    pages = len(plan.options.bind)
+    engine = Engine(settings, context.listeners[:pages], mounts, MetricsHooks())
+    instance = Instance(context.supervisor_pid, own_uid(), own_gid(), plan.directory)
+    StatsServer(context.listeners[pages:], observer.observe, instance).start()
     send_message(context.status_fd, {"event": "started", "pid": own_pid()})
     send_message(context.status_fd, {"event": "ready"})
+    pusher = Pusher(observer.observe, _build_targets(plan.options), plan.options.push_interval)
+    pusher.start()
     engine.run()
+    pusher.stop()
+
+
+def _build_targets(options: Metrics) -> list[Target]:
+    return [StatsdTarget(options)] if options.statsd else []
+
+
+def wants_metrics(options: Metrics) -> bool:
+    """Tell whether a metrics process is wanted."""
+    return bool(options.bind or options.uwsgi_stats or options.statsd)
 
 
 def _engine_settings(signal_fd: int, lifeline_fd: int) -> EngineSettings:

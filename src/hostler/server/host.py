@@ -15,7 +15,7 @@ from hostler.app import discover
 from hostler.config import Config
 from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
-from hostler.metrics.role import GRACEFUL_TIMEOUT, METRICS, MetricsPlan, run_metrics
+from hostler.metrics.role import GRACEFUL_TIMEOUT, METRICS, MetricsPlan, run_metrics, wants_metrics
 from hostler.server.hookline import HookLine
 from hostler.server.listeners import ListenerPool
 from hostler.server.load import LoadMeter
@@ -75,7 +75,7 @@ class Release:
         addresses: where it listens.
         count: how many workers it begins with.
         hook_line: how its hook runner is told of events; None without one.
-        metrics: where its metrics are served.
+        metrics: where its metrics are served, then where uWSGI's statistics are.
     """
 
     config: Config
@@ -188,7 +188,7 @@ class ServerHost:
             left = self._bequest.workers if self._bequest is not None and not self._current else 0
             count = max(1, scaling.clamp(left or count))
         addresses = self._pool.resolve(config.server.bind)
-        metrics = parse_addresses(config.metrics.bind) if config.metrics.bind else ()
+        metrics = parse_addresses((*config.metrics.bind, *config.metrics.uwsgi_stats))
         line = HookLine() if has_errands(config) else None
         return Release(config, assignment, addresses, count, line, metrics)
 
@@ -234,7 +234,7 @@ class ServerHost:
             FORK_SERVER: partial(run_fork_server, assignment),
             HOOK_RUNNER: partial(self._run_hooks, number),
         }
-        if release.metrics:
+        if wants_metrics(config.metrics):
             roles.append(Role(METRICS, graceful_timeout=GRACEFUL_TIMEOUT))
             mains[METRICS] = partial(run_metrics, self._plan_metrics(release))
         for companion in self._options.companions:
@@ -265,8 +265,16 @@ class ServerHost:
 
     def _plan_metrics(self, release: Release) -> MetricsPlan:
         assignment = release.assignment
-        level = release.config.log.level
-        return MetricsPlan(assignment.title, assignment.identity, assignment.log, level, lambda: self._queues)
+        config = release.config
+        return MetricsPlan(
+            assignment.title,
+            assignment.identity,
+            assignment.log,
+            config.log.level,
+            lambda: self._queues,
+            config.metrics,
+            config.app.chdir,
+        )
 
     def _listeners(self, release: Release, role: str, slot: int) -> tuple[Listener, ...]:
         if role == METRICS:

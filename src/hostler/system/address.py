@@ -121,6 +121,24 @@ class InheritedAddress:
 Address = TcpAddress | UnixAddress | AbstractAddress | InheritedAddress
 
 
+def parse_target(text: str) -> TcpAddress | UnixAddress | AbstractAddress:
+    """Parse an address to send datagrams to: `HOST:PORT`, `unix:/path` or `unix:@name`.
+
+    Raises:
+        ConfigurationError: it is malformed, or none to send to.
+    """
+    address = parse_address(text)
+    if (
+        isinstance(address, InheritedAddress)
+        or address.speech != HTTP
+        or (not isinstance(address, TcpAddress) and "?" in text)
+    ):
+        raise ConfigurationError(f'"{text}" is none that can be sent to; write HOST:PORT, unix:/path or unix:@name')
+    if isinstance(address, TcpAddress) and (address.port == 0 or text.startswith(":")):
+        raise ConfigurationError(f'"{text}" names no receiver; write HOST:PORT')
+    return address
+
+
 def parse_addresses(texts: list[str] | tuple[str, ...]) -> tuple[Address, ...]:
     """Parse all addresses of one server.
 

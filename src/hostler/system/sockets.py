@@ -266,3 +266,18 @@ def _explain(address: str, error: OSError) -> BindError | PrivilegeError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return PrivilegeError(f"{address}: this user may not listen there; choose another address or start as root")
     return BindError(f"{address}: cannot listen there: {error.strerror or error}")
+
+
+def accept_connection(fd: int) -> socket.socket | None:
+    """Accept a connection at a listener that does not block; None if none waits.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    listener = socket.socket(fileno=fd)
+    try:
+        return listener.accept()[0]
+    except BlockingIOError:
+        return None
+    finally:
+        listener.detach()

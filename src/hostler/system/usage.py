@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 # Fields of /proc/PID/stat behind the name, which ends at the last parenthesis: proc(5) numbers them from 3 there.
-_USER_TIME, _SYSTEM_TIME, _THREADS, _STARTED, _RESIDENT = 14 - 3, 15 - 3, 20 - 3, 22 - 3, 24 - 3
+_USER_TIME, _SYSTEM_TIME, _THREADS, _STARTED, _VIRTUAL, _RESIDENT = 14 - 3, 15 - 3, 20 - 3, 22 - 3, 23 - 3, 24 - 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Usage:
         cpu: seconds of processor time so far, of all its threads.
         threads: threads.
         age: seconds since it was started.
+        virtual: bytes of memory that it has addresses for.
     """
 
     resident: int
@@ -28,6 +29,7 @@ class Usage:
     cpu: float
     threads: int
     age: float
+    virtual: int = 0
 
 
 def read_usage(pid: int, *, proportional: bool = True) -> Usage | None:
@@ -42,11 +44,11 @@ def read_usage(pid: int, *, proportional: bool = True) -> Usage | None:
     """
     try:
         fields = (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        numbers = [int(fields[at]) for at in (_USER_TIME, _SYSTEM_TIME, _THREADS, _STARTED, _RESIDENT)]
+        numbers = [int(fields[at]) for at in (_USER_TIME, _SYSTEM_TIME, _THREADS, _STARTED, _VIRTUAL, _RESIDENT)]
         uptime = float((_PROC / "uptime").read_text().split()[0])
     except (OSError, ValueError, IndexError):
         return None
-    user, system, threads, started, resident = numbers
+    user, system, threads, started, virtual, resident = numbers
     ticks = os.sysconf("SC_CLK_TCK")
     return Usage(
         resident=resident * os.sysconf("SC_PAGE_SIZE"),
@@ -54,6 +56,7 @@ def read_usage(pid: int, *, proportional: bool = True) -> Usage | None:
         cpu=(user + system) / ticks,
         threads=threads,
         age=max(0.0, uptime - started / ticks),
+        virtual=virtual,
     )
 
 

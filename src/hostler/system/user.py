@@ -161,3 +161,13 @@ def _verify(identity: Identity) -> None:
     except OSError:
         return
     raise PrivilegeError(f"user {identity.uid} could become root again; refusing to run the application like this")
+
+
+def own_uid() -> int:
+    """Return the user that we are."""
+    return os.getuid()
+
+
+def own_gid() -> int:
+    """Return the group that we are."""
+    return os.getgid()

@@ -24,7 +24,9 @@ BUCKET_PRECISION = 3
 BUCKETS = 176
 
 HEADER = ("magic", "version", "block_size", "blocks", "epoch", "supervisor", "made_at", "made_at_unix")
-IDENTITY = ("child", "pid", "slot", "generation", "allotted_at")
+# Counters whose sums are also kept for each slot, over all children that have had it.
+FORMER = ("requests", "failures", "bytes_sent", "application_time")
+IDENTITY = ("child", "pid", "slot", "generation", "allotted_at", "spawns", *(f"former_{name}" for name in FORMER))
 COUNTERS = (
     "connections",
     "requests",

@@ -131,6 +131,8 @@ class WorkerReading:
         busy_for: seconds since there was no request in the application; 0 while there is none.
         counts: what it has done so far.
         requests: what is in the application, the oldest first.
+        spawns: workers that have been started in its slot so far, it included.
+        former: what those before it did that have ended: requests, failures, bytes sent, time in the application.
     """
 
     child: int
@@ -150,6 +152,8 @@ class WorkerReading:
     busy_for: float
     counts: Counts
     requests: tuple[RequestReading, ...]
+    spawns: int = 1
+    former: Counts = field(default_factory=Counts)
 
     @property
     def oldest(self) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from hostler.system.clock import monotonic_nanos, unix_nanos
 from hostler.system.process import own_pid
@@ -43,7 +43,16 @@ MOST_BLOCKS = 2_048
 
 _SECOND = 1_000_000_000
 _WORD = struct.Struct("=Q")
+_IDENTITY = layout.offsets(layout.IDENTITY, layout.IDENTITY_AT)
 _IN_ENGINE: dict[int, WorkerState] = {2: "draining", 3: "stopped"}
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What has been in a slot: children so far, and what those did that have ended."""
+
+    spawns: int = 0
+    former: list[int] = field(default_factory=lambda: [0] * len(layout.FORMER))
 
 
 class NoScoreboardError(ValueError):
@@ -66,6 +75,7 @@ class Scoreboard:
         self.fd = fd
         self._clock = clock
         self._blocks: dict[int, int] = {}
+        self._slots: dict[int, _Slot] = {}
         self._epoch = 0
         header = self._header()
         found = header["magic"], header["version"], header["block_size"]
@@ -102,7 +112,9 @@ class Scoreboard:
         start = layout.block_at(block)
         grow_shared_memory(self.fd, start + BLOCK_SIZE)
         self._begin_change()
-        self._write_words(start, (child, 0, slot, generation, self._clock()))
+        history = self._slots.setdefault(slot, _Slot())
+        history.spawns += 1
+        self._write_words(start, (child, 0, slot, generation, self._clock(), history.spawns, *history.former))
         self._write_words(layout.HEADER_OFFSETS["blocks"], (max(block + 1, self._header()["blocks"]),))
         self._end_change()
         self._blocks[child] = block
@@ -112,7 +124,7 @@ class Scoreboard:
         """Note a child's process id, once it is known."""
         block = self._blocks.get(child)
         if block is not None:
-            self._write_words(layout.block_at(block) + WORD * layout.IDENTITY.index("pid"), (pid,))
+            self._write_words(layout.block_at(block) + _IDENTITY["pid"], (pid,))
 
     def free(self, child: int) -> WorkerReading | None:
         """Take back the block of a child that has ended, and add what it did to the totals.
@@ -127,6 +139,8 @@ class Scoreboard:
         start = layout.block_at(block)
         self._begin_change()
         self._add_to_totals(block, last)
+        if last is not None:
+            self._add_to_slot(last)
         write_shared_memory(self.fd, start, bytes(layout.ROWS_AT))
         for row in range(layout.ROWS):
             at = start + layout.ROWS_AT + row * layout.ROW_SIZE + layout.ROW["since"]
@@ -145,6 +159,18 @@ class Scoreboard:
         totals = self._words(0, layout.COUNTERS_AT, layout.SUMS_SIZE)
         added = [(mine + theirs) % 2**64 for mine, theirs in zip(totals, sums, strict=True)]
         self._write_words(layout.block_at(0) + layout.COUNTERS_AT, added)
+
+    def _add_to_slot(self, last: WorkerReading) -> None:
+        """Leave what a worker did to those who have its slot now, and to those who will."""
+        history = self._slots.setdefault(last.slot, _Slot())
+        counts = last.counts
+        time = int((counts.application_time + last.running_time) * _SECOND)
+        done = (counts.requests, counts.failures, counts.bytes_sent, time)
+        history.former = [(mine + theirs) % 2**64 for mine, theirs in zip(history.former, done, strict=True)]
+        for block in self._blocks.values():
+            start = layout.block_at(block)
+            if self._read_word(start + _IDENTITY["slot"]) == last.slot:
+                self._write_words(start + _IDENTITY[f"former_{layout.FORMER[0]}"], history.former)
 
     def _begin_change(self) -> None:
         self._epoch |= 1
@@ -201,6 +227,13 @@ class Scoreboard:
             busy_for=_seconds(now, gauges["busy_since"]) if gauges["busy_since"] else 0.0,
             counts=counts,
             requests=requests,
+            spawns=who["spawns"],
+            former=Counts(
+                requests=who["former_requests"],
+                failures=who["former_failures"],
+                bytes_sent=who["former_bytes_sent"],
+                application_time=who["former_application_time"] / _SECOND,
+            ),
         )
 
     def _read_rows(self, block: int, now: int) -> Iterator[RequestReading]:

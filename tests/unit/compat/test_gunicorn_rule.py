@@ -123,7 +123,7 @@ def test_worker_class_may_be_a_class(tmp_path: Path) -> None:
     "words,expected",
     [
         (["--certfile", "a.pem"], "certfile: Hostler does not serve TLS yet: plain HTTP is served; let nginx"),
-        (["--statsd-host", "localhost:8125"], "statsd_host: Hostler sends nothing to statsd"),
+        (["--statsd-host", "localhost:8125"], "statsd_host: the metrics have names of their own"),
         (["--spew"], "spew: Hostler has no trace"),
         (["--capture-output"], "capture_output: what the application prints stays on standard output"),
         (["--logger-class", "shop.Logger"], "logger_class: Hostler writes its logs itself"),
@@ -156,3 +156,18 @@ def test_all_else_has_hostlers_defaults(tmp_path: Path) -> None:
     config = read(tmp_path, "app")
     changed = {path for path, option in index_options().items() if pick(config, path) != option.default}
     assert changed == {"app.target", "app.chdir", "app.interface", "workers.threads", "limits.body_size"}
+
+
+def test_statsd_takes_its_prefix_and_tags_along(tmp_path: Path) -> None:
+    words = (
+        "--statsd-host",
+        "unix:///run/d.sock",
+        "--dogstatsd-tags",
+        "env:prod, canary",
+        "--statsd-prefix",
+        "shop.",
+    )
+    metrics = read(tmp_path, *words, "app").metrics
+    assert (metrics.statsd, metrics.statsd_format, metrics.statsd_prefix) == ("unix:/run/d.sock", "dogstatsd", "shop")
+    assert dict(metrics.statsd_tags) == {"env": "prod", "canary": ""}
+    assert read(tmp_path, "--dogstatsd-tags", "env:prod", "app").metrics.statsd_format == "statsd"

@@ -176,6 +176,23 @@ def test_counts_of_ended_workers_stay_in_the_sum(board: Board) -> None:
     assert reading.counts.busy_time == reading.counts.application_time == 3.0
 
 
+def test_slot_remembers_what_was_done_in_it(board: Board) -> None:
+    board.allot(1, slot=2)
+    board.serve(1, requests=10, failures=1, bytes_sent=500, application_time=3 * SECOND)
+    board.allot(2, slot=2)
+    board.serve(2, requests=5)
+    board.allot(3, slot=1)
+    board.scoreboard.free(1)
+    other, worker = board.read().workers
+    former = worker.former
+    assert (worker.child, worker.spawns, former.requests, former.failures) == (2, 2, 10, 1)
+    assert (former.bytes_sent, former.application_time) == (500, 3.0)
+    assert (other.spawns, other.former.requests) == (1, 0)
+    board.scoreboard.free(2)
+    board.allot(4, slot=2)
+    assert [(each.spawns, each.former.requests) for each in board.read().workers] == [(1, 0), (3, 15)]
+
+
 def test_block_is_clean_for_the_next_worker(board: Board) -> None:
     first = board.allot(1)
     board.serve(1, requests=10, in_flight=1)

@@ -315,6 +315,21 @@ def map_syslog(value: bool | None, facts: Facts) -> Iterator[Effect]:  # noqa: F
     yield Note("only the access log goes to syslog; send the server log there with systemd, or name a file in errorlog")
 
 
+def map_statsd(value: str | None, facts: Facts) -> Iterator[Effect]:
+    """`statsd_host` and what belongs to it."""
+    if not value:
+        return
+    yield Give("metrics.statsd", f"unix:{_name_path(value)}" if value.startswith("unix:") else value)
+    tags = [tag.strip() for tag in str(facts.values["dogstatsd_tags"]).split(",") if tag.strip()]
+    if tags:
+        yield Give("metrics.statsd_format", "dogstatsd")
+        yield Give("metrics.statsd_tags", {name: text for name, _, text in (tag.partition(":") for tag in tags)})
+    prefix = str(facts.values["statsd_prefix"]).strip(".")
+    if prefix:
+        yield Give("metrics.statsd_prefix", prefix)
+    yield Note("the metrics have names of their own: docs/reference/metrics.md")
+
+
 def name_syslog(values: Mapping[str, Any]) -> str:
     """Write the address of a syslog daemon in Hostler's words; empty for one that cannot be."""
     address = str(values["syslog_addr"])
