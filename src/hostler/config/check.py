@@ -128,9 +128,9 @@ def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
         except ConfigurationError as error:
             yield path, f"cannot be: {error}"
             continue
-        for address in addresses:
+        for text, address in zip(texts, addresses, strict=True):
             if address.speech != HTTP or isinstance(address, InheritedAddress):
-                yield path, f'has {quote(str(address))}; it must be "HOST:PORT" or "unix:/path"'
+                yield path, f'has {quote(text)}; it must be "HOST:PORT" or "unix:/path"'
     shared = set(config.metrics.bind) & set(config.metrics.uwsgi_stats)
     if shared:
         yield "metrics.uwsgi_stats", f"has {quote(min(shared))}, which metrics.bind has too; name another"

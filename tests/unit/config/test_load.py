@@ -271,6 +271,33 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path, write: Write) -> 
             ),
         ),
         ("[server]\nheader = 'ü'\n", 'hostler.toml:2: server.header is "ü"; it must be visible ASCII'),
+        (
+            "[metrics]\nbind = ['uwsgi://127.0.0.1:9100']\n",
+            'hostler.toml:2: metrics.bind has "uwsgi://127.0.0.1:9100"; it must be "HOST:PORT" or "unix:/path"',
+        ),
+        (
+            "[metrics]\nuwsgi_stats = ['fd://3']\n",
+            'hostler.toml:2: metrics.uwsgi_stats has "fd://3"; it must be "HOST:PORT" or "unix:/path"',
+        ),
+        (
+            "[metrics]\nbind = ['127.0.0.1:1']\nuwsgi_stats = ['127.0.0.1:1']\n",
+            'hostler.toml:3: metrics.uwsgi_stats has "127.0.0.1:1", which metrics.bind has too; name another',
+        ),
+        (
+            "[metrics]\nstatsd = ':8125'\n",
+            'hostler.toml:2: metrics.statsd cannot be: ":8125" names no receiver; write HOST:PORT',
+        ),
+        (
+            "[metrics]\nstatsd_tags = { env = 'x' }\n",
+            (
+                'hostler.toml:2: metrics.statsd_tags needs metrics.statsd_format = "dogstatsd": '
+                "statsd itself has no tags"
+            ),
+        ),
+        (
+            "[metrics]\nstatsd_prefix = 'a:b'\n",
+            'hostler.toml:2: metrics.statsd_prefix is "a:b"; it must be of letters, digits, _, - and dots',
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_told(tmp_path: Path, write: Write, text: str, expected: str) -> None:

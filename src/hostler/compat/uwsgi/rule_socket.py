@@ -112,6 +112,32 @@ def is_open_gateway(facts: Facts) -> bool:
     return False
 
 
+def map_stats(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`stats`: the same document at the same address.
+
+    Raises:
+        ValueError: the address is none that can be opened for it.
+    """
+    addresses = [name_address(each.text.strip(), facts, "http").replace("proxy_protocol=on", "") for each in given]
+    if any(address.startswith("fd://") for address in addresses):
+        raise ValueError("HOST:PORT or the path of a unix socket")
+    yield Give("metrics.uwsgi_stats", [address.rstrip("?&") for address in addresses])
+
+
+def map_stats_push(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`stats-push`: of the pushers there is `statsd:ADDRESS,PREFIX`."""
+    for each in given:
+        pusher, _, rest = each.text.partition(":")
+        address, _, prefix = rest.partition(",")
+        if pusher != "statsd" or ":" not in address:
+            yield Note(f"{each.text}: statistics are not pushed there; statsd:HOST:PORT is known")
+            continue
+        yield Give("metrics.statsd", address)
+        if prefix:
+            yield Give("metrics.statsd_prefix", prefix.strip("."))
+        yield Note("the metrics have names of their own: docs/reference/metrics.md")
+
+
 def map_shared_socket(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
     """`shared-socket`: is bound where another option names it."""
     named = {each.text.strip() for name in (*GATEWAYS, "http-socket", "http") for each in facts.all(name)}

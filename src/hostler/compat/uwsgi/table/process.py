@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hostler.compat.uwsgi import rule_process as rule
 from hostler.compat.uwsgi.option import Fate, Option, declare
+from hostler.compat.uwsgi.rule_socket import map_stats, map_stats_push
 
 _M, _S, _W, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER, Fate.DOOR
 _HARAKIRI = "a deadline for requests comes later; a long request is left to run, and costs one thread"
@@ -96,9 +97,11 @@ OPTIONS: tuple[Option, ...] = (
     declare("clock=", _S),
     declare("profiler=", _R, "use py-spy, which needs nothing in the server"),
     # Statistics
-    declare("stats= stats-server=", _L, "statistics come later; count lines of the access log"),
+    declare("stats= stats-server=", _M, "", "metrics.uwsgi_stats", map_stats),
     declare("stats-http stats-minified stats-min stats-no-cores stats-no-metrics", _S, "belongs to `stats`"),
-    declare("stats-push= stats-pusher-default-freq= stats-pushers-default-freq= carbon= carbon-timeout= carbon-freq= "
+    declare("stats-push=", _M, "`statsd` alone, of the pushers; the metrics have names of their own", "metrics.statsd",
+            map_stats_push),
+    declare("stats-pusher-default-freq= stats-pushers-default-freq= carbon= carbon-timeout= carbon-freq= "
             "carbon-id= carbon-no-workers carbon-max-retry= carbon-retry-delay= carbon-root= carbon-hostname-dots= "
             "carbon-name-resolve carbon-resolve-names carbon-idle-avg= carbon-use-metrics rrdtool= rrdtool-freq= "
             "rrdtool-lib= zabbix-template?", _W, "statistics are not pushed there"),
