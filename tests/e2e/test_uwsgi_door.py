@@ -192,6 +192,18 @@ def test_imports_are_done(hostler_server: StartServer, project: Path) -> None:
     assert ask(server)[2] == "early late"
 
 
+def test_virtual_environment_is_used(hostler_server: StartServer, project: Path) -> None:
+    packages = project / f"venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    packages.mkdir(parents=True)
+    (project / "linked").mkdir()
+    # A package, and one that is linked from elsewhere, as an editable install has it.
+    (packages / "stabling.py").write_text("COLOUR = 'from the venv'\n")
+    (packages / "linked.pth").write_text(f"{project}/linked\n")
+    (project / "linked" / "hay.py").write_text("import os\nimport stabling\n\nos.environ['COLOUR'] = stabling.COLOUR\n")
+    server = start(hostler_server, project, "--virtualenv", "venv", "--import", "hay")
+    assert ask(server)[2] == "from the venv"
+
+
 def test_daemonize_goes_to_the_background(project: Path) -> None:
     port = free_port()
     done = run(project, "shop.ini", "--daemonize", "out.log", SHOP_PORT=str(port))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from hostler.compat.uwsgi.placeholder import compute, replace_all
+from hostler.compat.uwsgi.reader import Reading
 from hostler.errors import ConfigurationError
 from tests.unit.compat.uwsgi import gather, list_given, open_door, write
 
@@ -16,6 +17,12 @@ from tests.unit.compat.uwsgi import gather, list_given, open_door, write
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     return tmp_path
+
+
+def open_reading(directory: Path, *words: str) -> Reading:
+    door = open_door(directory, *words)
+    door.gather()
+    return door.reading
 
 
 # The command line
@@ -133,6 +140,24 @@ def test_files_that_include_each_other_come_to_an_end(here: Path, option: str) -
         gather(here, "app.ini")
 
 
+# Magic variables
+
+
+def test_letters_stand_for_the_machine_and_the_file(here: Path) -> None:
+    (here / "sites").mkdir()
+    write(here / "sites", "[uwsgi]\na = %h %k %u %U %g %G %t %T %v\nb = %n %s %e %c %x %d %z|%%|%N\n", "shop.x.ini")
+    found = {each.name: each.value for each in open_reading(here, "--ini", "sites/shop.x.ini").shown}
+    assert found["a"] == f"stable 4 33 www-data 34 web 1700000000 1700000000500000 {here}"
+    assert found["b"] == f"shop.x shop.x.ini ini sites  {here}/sites/ |%|shop.x"
+
+
+def test_letters_of_an_included_file_are_its_own(here: Path) -> None:
+    write(here, "[uwsgi]\ninclude = base.ini\nlast = %n\n")
+    write(here, "[uwsgi]\nmine = %n\nfirst = %N\n", "base.ini")
+    found = {each.name: each.value for each in open_reading(here, "--ini", "app.ini").shown}
+    assert (found["mine"], found["first"], found["last"]) == ("base", "app", "app")
+
+
 # Placeholders
 
 
@@ -197,6 +222,22 @@ def test_reload_is_a_condition(here: Path) -> None:
     write(here, "[uwsgi]\nmodule = a\nhttp-socket = :80\nif-reload =\nprocesses = 5\nendif =\n")
     door = open_door(here, "app.ini")
     assert (door.load().workers.count, door.load().workers.count) == (1, 5)
+
+
+# Options of the operator's own
+
+
+def test_declared_option_stands_for_others(here: Path) -> None:
+    write(here, "[uwsgi]\ndeclare-option = site=module=$1.wsgi;threads=$2\nsite = shop 4\nstrict = true\n")
+    facts = gather(here, "app.ini")
+    assert (facts.text("module"), facts.number("threads")) == ("shop.wsgi", 4)
+    shown = [each.name for each in open_reading(here, "app.ini").shown]
+    assert shown == ["declare-option", "site", "strict"]
+
+
+def test_declared_option_is_known_on_the_command_line(here: Path) -> None:
+    facts = gather(here, "--declare-option", "site=module=$1.wsgi", "--site", "shop")
+    assert facts.text("module") == "shop.wsgi"
 
 
 # Strictness
