@@ -24,7 +24,9 @@ fn main() {
     });
     let request = best(|| write_request(&mut board));
     println!("a request on the scoreboard: {request:.1} ns");
-    println!("the clock, to the nanosecond: {clock:.1} ns, in place of the coarse one: {coarse:.1} ns");
+    println!(
+        "the clock, to the nanosecond: {clock:.1} ns, in place of the coarse one: {coarse:.1} ns"
+    );
 }
 
 /// As the engine does for one request on a connection that is kept.
