@@ -121,6 +121,8 @@ def test_signals_mean_what_they_mean_to_uwsgi(hostler_server: StartServer, proje
     for harmless in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         server.signal(harmless)
     server.stderr.wait_for("SIGTSTP: workers are not paused")
+    worker = ask(server)[0]
+    assert re.search(rf"status: .*worker [12] is process {worker}\b", server.stderr.wait_for("status: "))
     assert server.get("/").status == 200
     server.signal(signal.SIGQUIT)
     assert server.wait() == 0

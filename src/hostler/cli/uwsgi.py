@@ -114,7 +114,7 @@ def serve(door: Door) -> int:
     facts = door.facts
     if "daemonize" in facts.given:
         go_to_background(facts)
-    control = Control(lambda: door.facts, SystemClock())
+    control = Control(lambda: door.facts, SystemClock(), door.workers)
     companions = [
         Companion(f"daemon {number + 1}", partial(run_daemon, door, number), DAEMON_TIMEOUT)
         for number in range(len(facts.all("attach-daemon")))

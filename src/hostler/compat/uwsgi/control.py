@@ -115,13 +115,15 @@ def find_mark(path: Path) -> int | None:
 class Control:
     """Implements `supervisor.shell.Attendant`."""
 
-    def __init__(self, get_facts: Callable[[], Facts], clock: Clock) -> None:
+    def __init__(self, get_facts: Callable[[], Facts], clock: Clock, workers: Mapping[int, int] | None = None) -> None:
         """Look at nothing yet.
 
         Args:
             get_facts: gives what was read last.
             clock: for the time between two looks.
+            workers: the slots of the workers that are alive, by process id.
         """
+        self._workers: Mapping[int, int] = {} if workers is None else workers
         self._get_facts = get_facts
         self._clock = clock
         self._supervisor: Supervisor | None = None
@@ -187,7 +189,9 @@ class Control:
 
     def log_status(self) -> None:
         """Say how the server is."""
-        self._log.info("status: see the workers' processes (ps), and the access log")
+        workers = sorted((slot, pid) for pid, slot in self._workers.items())
+        shown = ", ".join(f"worker {slot} is process {pid}" for slot, pid in workers)
+        self._log.info("status: %s; for numbers name an address in stats", shown or "no worker")
 
     def command(self, command: Command) -> None:
         """Give the supervisor a command."""

@@ -46,6 +46,8 @@ class Door:
         self._unread: Config | None = None
         self._hooks: UwsgiHooks | None = None
         self.config: Config | None = None
+        # The slots of the workers that are alive, by process id.
+        self.workers: dict[int, int] = {}
         self.reading = Reading((), (), (), (), is_strict=False)
         self.facts = Facts({}, machine.directory, environ)
         self.outcomes: tuple[Outcome, ...] = ()
@@ -83,7 +85,7 @@ class Door:
             raise
         self.outcomes = outcomes
         self.warnings = list_warnings(self.reading, outcomes)
-        self._hooks = UwsgiHooks(facts)
+        self._hooks = UwsgiHooks(facts, self.workers)
         self._unread = self.config = config
         self._is_reload = True
         return config
@@ -106,11 +108,25 @@ class Door:
 
 
 class UwsgiHooks(QuietHooks):
-    """Does in workers what uWSGI does beside loading the application."""
+    """Does in workers what uWSGI does beside loading the application, and keeps the list of them."""
 
-    def __init__(self, facts: Facts) -> None:
-        """Take what was read."""
+    def __init__(self, facts: Facts, workers: dict[int, int]) -> None:
+        """Take what was read.
+
+        Args:
+            facts: the options.
+            workers: takes the slots of workers, by process id.
+        """
         self._facts = facts
+        self._workers = workers
+
+    def worker_started(self, slot: int, pid: int) -> None:
+        """See `ServerHooks`."""
+        self._workers[pid] = slot
+
+    def worker_ended(self, pid: int) -> None:
+        """See `ServerHooks`."""
+        self._workers.pop(pid, None)
 
     def loading(self) -> None:
         """See `ServerHooks`: the virtual environment's path files, and modules that come before the application."""
