@@ -24,6 +24,7 @@ LAYERS: Sequence[frozenset[str]] = (
     frozenset({"routes", "proxy"}),
     frozenset({"conn"}),
     frozenset({"net", "files", "cache", "shm", "access_log", "trust"}),
+    frozenset({"tls"}),
     frozenset({"reactor"}),
     frozenset({"codec"}),
     frozenset({"time", "error", "request_id"}),

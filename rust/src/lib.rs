@@ -8,6 +8,7 @@ pub mod reactor;
 pub mod request_id;
 pub mod shm;
 pub mod time;
+pub mod tls;
 pub mod trust;
 pub mod worker;
 
@@ -21,7 +22,7 @@ mod _engine {
     #[pymodule_export]
     use crate::python::{
         AsgiEngine, BodyInput, Engine, FileWrapper, Finished, HttpCycle, Operation, Runner,
-        StartResponse, Waiter, WebSocketCycle, WsgiCall, check_access_log_format,
+        StartResponse, Waiter, WebSocketCycle, WsgiCall, check_access_log_format, check_tls,
         check_trusted_network, scoreboard_layout,
     };
 

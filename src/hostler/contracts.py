@@ -48,6 +48,7 @@ class Listener:
         address: the address for people, such as "http://127.0.0.1:8000" or "unix:/run/app.sock".
         protocol: what is spoken there.
         proxy_protocol: whether connections begin with a header of the PROXY protocol.
+        tls: the number of its profile in the file of `EngineSettings.tls_fd`; -1 where there is no TLS.
     """
 
     fd: int
@@ -57,6 +58,7 @@ class Listener:
     address: str
     protocol: WireProtocol = "http"
     proxy_protocol: bool = False
+    tls: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,17 @@ class EngineSettings:
     # run the handlers that the application installed.
     signal_fd: int = -1
     lifeline_fd: int = -1  # end of file means that the supervisor is gone
+    tls_fd: int = -1  # certificates and keys of TLS listeners, written by `hostler.tls.store`
     # Deadlines.
     head_timeout: float = 30.0
     body_timeout: float = 30.0
     keep_alive_timeout: float = 75.0  # 0: no keep-alive
     write_timeout: float = 60.0
+    handshake_timeout: float = 10.0
     graceful_timeout: float = 30.0
     # Limits.
     max_connections: int = 10_000
+    max_handshakes: int = 4_096
     max_request_line: int = 8_190
     max_header_size: int = 16_384
     max_header_count: int = 100

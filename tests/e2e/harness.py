@@ -19,6 +19,7 @@ import selectors
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,8 @@ class RunningServer:
         host: the address it listens on; empty for a unix socket.
         port: the port it listens on; 0 for a unix socket.
         socket_path: the path of its unix socket, if that is what it listens on.
+        tls: what clients need to speak TLS to it; None where it speaks none.
+        tls_name: the host name that they ask for.
         stdout: what the group writes to standard output.
         stderr: what the group writes to standard error (the server log, unless configured otherwise).
         notifications: what it tells a service manager, one `KEY=VALUE` per line.
@@ -148,6 +151,8 @@ class RunningServer:
     def __init__(self, process: subprocess.Popen[bytes], bind: str, notify: socket.socket) -> None:
         self.process = process
         self.host, self.port, self.socket_path = _split_bind(bind)
+        self.tls: ssl.SSLContext | None = None
+        self.tls_name = self.host
         self.stdout = Transcript()
         self.stderr = Transcript()
         self.notifications = Transcript()
@@ -173,7 +178,7 @@ class RunningServer:
         """The address to put paths behind, such as `http://127.0.0.1:40001`."""
         if self.socket_path:
             raise ServerError(f"{self.socket_path} is a unix socket and has no URL")
-        return f"http://{self.host}:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://{self.host}:{self.port}"
 
     def log(self) -> str:
         """All that the group has written so far, standard error first."""
@@ -244,7 +249,11 @@ class RunningServer:
             stream.settimeout(timeout)
             stream.connect(self.socket_path)
             return stream
-        return socket.create_connection((self.host, self.port), timeout)
+        stream = socket.create_connection((self.host, self.port), timeout)
+        if self.tls is None:
+            return stream
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.tls.wrap_socket(stream, server_hostname=self.tls_name)
 
     def exchange(self, request: bytes, timeout: float = PATIENCE) -> bytes:
         """Send raw bytes and return all that comes back until the server closes the connection."""
@@ -425,7 +434,7 @@ def _split_bind(bind: str) -> tuple[str, int, str]:
     if bind.startswith("unix:"):
         path = bind.removeprefix("unix:").partition("?")[0]
         return "", 0, "\0" + path[1:] if path.startswith("@") else path
-    host, _, port = bind.rpartition(":")
+    host, _, port = bind.removeprefix("https://").partition("?")[0].rpartition(":")
     return host.strip("[]") or "127.0.0.1", int(port or 0) if port.isdigit() else 0, ""
 
 

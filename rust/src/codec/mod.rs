@@ -8,3 +8,4 @@ pub mod proxy;
 pub mod scgi;
 pub mod uwsgi;
 pub mod ws;
+pub mod x509;

@@ -39,6 +39,8 @@ impl From<Peer> for PeerAddr {
 pub struct Settings {
     /// Limits of a request.
     pub limits: Limits,
+    /// For the handshake of TLS, from the beginning of a connection.
+    pub handshake_timeout: Millis,
     /// For a head, from its first byte.
     pub head_timeout: Millis,
     /// Between two reads of a body.

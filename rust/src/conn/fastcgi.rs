@@ -305,6 +305,7 @@ mod tests {
     const SPEECH: Speech = Speech {
         protocol: Protocol::FastCgi,
         proxy: false,
+        tls: None,
     };
 
     fn record(kind: u8, content: &[u8]) -> Vec<u8> {

@@ -107,7 +107,15 @@ impl Conn {
             return Step::Close;
         }
         let mut scratch = std::mem::take(&mut context.scratch);
-        let step = match self.receive(&mut scratch, &context.board) {
+        let transfer = self.stream.receive_bare(&mut scratch);
+        self.readable = match &transfer {
+            Transfer::Done(count) => {
+                context.board.receive(*count);
+                *count == scratch.len() || self.ended
+            }
+            _ => false,
+        };
+        let step = match transfer {
             Transfer::Blocked => Step::Wait,
             Transfer::Broken(_) | Transfer::Done(0) => Step::Close,
             Transfer::Done(count) => {
@@ -134,8 +142,12 @@ impl Conn {
                 }
                 self.proxied = Proxied::keep(&told).map(Arc::new);
                 self.is_https = told.ssl.is_some_and(|ssl| ssl.is_tls);
-                self.phase = Phase::Head;
-                self.keep_rest(&held[len..]);
+                if self.stream.is_secure() {
+                    self.begin_handshake(&held[len..], context);
+                } else {
+                    self.phase = Phase::Head;
+                    self.keep_rest(&held[len..]);
+                }
                 Step::Again
             }
             Err(fault) => {
@@ -166,6 +178,7 @@ mod tests {
         Speech {
             protocol,
             proxy: false,
+            ..Speech::default()
         }
     }
 
@@ -271,6 +284,7 @@ mod tests {
         let speech = Speech {
             protocol: Protocol::Http,
             proxy: true,
+            ..Speech::default()
         };
         let bytes =
             b"PROXY TCP4 203.0.113.7 192.0.2.1 5555 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -287,6 +301,7 @@ mod tests {
         let speech = Speech {
             protocol: Protocol::Http,
             proxy: true,
+            ..Speech::default()
         };
         for (mut context, reason) in [
             (believing(), "does not begin with a header"),

@@ -6,7 +6,6 @@ use crate::access_log::{AccessLog, Fields, Record, header_in};
 use crate::codec::http1::Version;
 use crate::net::Peer;
 use crate::time::unix_nanos;
-use crate::trust::Scheme;
 
 use super::Request;
 
@@ -42,10 +41,6 @@ pub(super) fn write(log: &mut AccessLog, request: &Request, now: u64) {
     let mut address = AddressText::default();
     let duration = now.saturating_sub(request.started);
     let bytes = &request.bytes;
-    let told = request.forwarded.as_deref();
-    let https = told
-        .and_then(|told| told.scheme)
-        .is_some_and(|scheme| scheme == Scheme::Https);
     let record = Record {
         client: address.of(request),
         started_unix_nanos: unix_nanos().saturating_sub(duration),
@@ -58,7 +53,7 @@ pub(super) fn write(log: &mut AccessLog, request: &Request, now: u64) {
         status: request.status,
         body_bytes: request.body_sent,
         request_id: &request.id,
-        scheme: if https { "https" } else { "http" },
+        scheme: if request.is_https() { "https" } else { "http" },
         pid: own_pid(),
         fields: &RequestFields(request),
     };

@@ -4,10 +4,10 @@
 //! `input`. `pump` moves it as far as it can go and never blocks; the owner calls it when the socket is ready, when the
 //! application has answered, or when a deadline has come. All that connections share is in `Context`.
 //!
-//! (PROXY ->) HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
+//! (PROXY ->) (HANDSHAKE ->) HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
 //! WebSocket handshake goes from APP to WEBSOCKET, and from there to LINGER.
 //!
-//! Invariants: bytes are read from the socket only in PROXY, HEAD, BODY, LINGER, in APP for a streamed body with room, and in
+//! Invariants: bytes are read from the socket only in PROXY, HANDSHAKE, HEAD, BODY, LINGER, in APP for a streamed body with room, and in
 //! WEBSOCKET while its inbox has room;
 //! a connection in APP has exactly one request with the application; nothing here knows of Python.
 
@@ -22,6 +22,7 @@ mod outbox;
 mod proxied;
 mod reading;
 mod request;
+mod secure;
 mod websocket;
 mod writing;
 
@@ -56,6 +57,8 @@ const READS: u32 = 4;
 pub enum Phase {
     /// Waiting for a header of the PROXY protocol.
     Proxy,
+    /// In the handshake of TLS.
+    Handshake,
     /// Waiting for a request, or in the middle of its head.
     Head,
     /// Receiving a body that is buffered.
@@ -165,11 +168,17 @@ impl Conn {
         speech: Speech,
         context: &Context,
     ) -> Self {
+        let is_secure = stream.is_secure();
+        let limit = if is_secure && !speech.proxy {
+            context.settings.handshake_timeout
+        } else {
+            context.settings.head_timeout
+        };
         Self {
             id,
             peer,
             listener,
-            deadline: context.now.millis + context.settings.head_timeout,
+            deadline: context.now.millis + limit,
             stalled: NEVER,
             visit: NEVER,
             stream,
@@ -178,6 +187,8 @@ impl Conn {
             proxied: None,
             phase: if speech.proxy {
                 Phase::Proxy
+            } else if is_secure {
+                Phase::Handshake
             } else {
                 Phase::Head
             },
@@ -245,6 +256,7 @@ impl Conn {
         loop {
             let step = match self.phase {
                 Phase::Proxy => self.step_proxy(context),
+                Phase::Handshake => self.step_handshake(context),
                 Phase::Head => self.step_head(context),
                 Phase::Body => self.step_body(context),
                 Phase::App => self.step_app(context),
@@ -316,7 +328,7 @@ impl Conn {
                 Verdict::Keep
             }
             Phase::WebSocket => self.expire_websocket(context),
-            Phase::Proxy | Phase::Answered | Phase::Linger => Verdict::Close,
+            Phase::Proxy | Phase::Handshake | Phase::Answered | Phase::Linger => Verdict::Close,
         }
     }
 
@@ -346,6 +358,9 @@ impl Conn {
         if self.websocket.is_some() {
             context.board.close_websocket();
         }
+        if self.stream.is_secure() {
+            self.leave_secure();
+        }
         self.output.clear(&mut context.retired);
         if let Some(flow) = self.flow.take() {
             flow.close();
@@ -367,12 +382,15 @@ impl Conn {
         self.budget = self.budget.saturating_sub(1);
         let transfer = self.stream.receive(buffer);
         match &transfer {
-            // A short read means that the socket is empty (epoll(7)), unless the end of the stream is next.
+            // Unless the end of the stream is next.
             Transfer::Done(count) => {
-                self.readable = *count == buffer.len() || self.ended;
+                self.readable = self.stream.may_have_more(*count, buffer.len()) || self.ended;
                 board.receive(*count);
             }
-            Transfer::Blocked => self.readable = false,
+            Transfer::Blocked => {
+                self.readable = self.stream.is_behind();
+                self.unfinished |= self.readable;
+            }
             Transfer::Broken(_) => {}
         }
         transfer
@@ -393,6 +411,7 @@ impl Conn {
     /// Keeps the worker's account of buffered bytes.
     fn charge(&mut self, context: &mut Context) {
         let held = self.input.capacity()
+            + self.stream.in_memory()
             + self.output.in_memory()
             + self.lent
             + self.intake.as_ref().map_or(0, |intake| intake.in_memory())
@@ -422,6 +441,7 @@ mod tests {
         let settings = Settings {
             limits: Limits::default(),
             head_timeout: 1_000,
+            handshake_timeout: 1_000,
             body_timeout: 1_000,
             keep_alive_timeout: 1_000,
             write_timeout: 1_000,

@@ -149,7 +149,12 @@ impl Outbox {
     }
 
     /// Writes as much as the socket takes, within what is fair to others. Adds to `written` what went out.
-    pub fn flush(&mut self, stream: &Stream, retired: &mut Retired, written: &mut u64) -> Flush {
+    pub fn flush(
+        &mut self,
+        stream: &mut Stream,
+        retired: &mut Retired,
+        written: &mut u64,
+    ) -> Flush {
         let enough = *written + ENOUGH;
         while !self.segments.is_empty() {
             if *written >= enough {
@@ -187,7 +192,7 @@ impl Outbox {
         self.files = 0;
     }
 
-    fn send_memory(&self, stream: &Stream) -> Transfer {
+    fn send_memory(&self, stream: &mut Stream) -> Transfer {
         let mut runs = [IoSlice::new(&[]); MAX_RUNS];
         let mut count = 0;
         let mut room = PORTION;
@@ -253,7 +258,7 @@ mod tests {
     fn everything_arrives_in_order_through_a_slow_reader() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let stream = Stream::new(ours.into());
+        let mut stream = Stream::new(ours.into());
         let mut file = tempfile();
         file.write_all(&vec![b'f'; 300_000]).unwrap();
         let (mut outbox, mut retired, mut written) = (Outbox::default(), Retired::new(), 0);
@@ -276,7 +281,7 @@ mod tests {
             theirs.read_to_end(&mut all).unwrap();
             all
         });
-        while outbox.flush(&stream, &mut retired, &mut written) != Flush::Drained {
+        while outbox.flush(&mut stream, &mut retired, &mut written) != Flush::Drained {
             std::thread::yield_now();
         }
         drop(stream);
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn truncated_file_breaks_the_connection() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let stream = Stream::new(ours.into());
+        let mut stream = Stream::new(ours.into());
         let (mut outbox, mut retired, mut written) = (Outbox::default(), Retired::new(), 0);
         outbox.push(
             Segment::File {
@@ -308,7 +313,7 @@ mod tests {
             &mut retired,
         );
         assert_eq!(
-            outbox.flush(&stream, &mut retired, &mut written),
+            outbox.flush(&mut stream, &mut retired, &mut written),
             Flush::Broken
         );
     }

@@ -6,7 +6,8 @@ use crate::codec::gateway::{Dialect, Told};
 use crate::codec::http1::Head;
 use crate::net::{Peer, Protocol};
 use crate::shm::{Entry, Seat};
-use crate::trust::Forwarded;
+use crate::tls::Facts;
+use crate::trust::{Forwarded, Scheme};
 
 use super::{Body, Proxied};
 
@@ -36,6 +37,8 @@ pub struct Request {
     pub forwarded: Option<Box<Forwarded>>,
     /// What a load balancer tells of its connection.
     pub proxied: Option<Arc<Proxied>>,
+    /// What is known of TLS, if it came over that.
+    pub tls: Option<Arc<Facts>>,
     /// The peer is one of the trusted networks.
     pub trusted: bool,
     /// Names the request in logs and on error pages: made here, or taken over from a trusted peer.
@@ -67,6 +70,7 @@ impl Default for Request {
             gateway: None,
             forwarded: None,
             proxied: None,
+            tls: None,
             trusted: false,
             id: Vec::with_capacity(32),
             seat: Seat::Outside,
@@ -107,6 +111,13 @@ impl Request {
         self.method() == b"HEAD"
     }
 
+    /// Whether the client has used `https`: trusted proxies know better than the connection.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        let told = self.forwarded.as_deref().and_then(|told| told.scheme);
+        told.map_or(self.tls.is_some(), |scheme| scheme == Scheme::Https)
+    }
+
     /// In what form its response is written, where that is not HTTP's.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
@@ -120,6 +131,7 @@ impl Request {
         self.forwarded = None;
         self.gateway = None;
         self.proxied = None;
+        self.tls = None;
         self.status = 0;
         self.body_sent = 0;
         self.response_head.clear();

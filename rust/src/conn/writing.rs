@@ -140,12 +140,13 @@ impl Conn {
     /// Writes what waits; called when the socket takes more.
     pub fn flush(&mut self, context: &mut Context) -> Verdict {
         if self.output.is_empty() {
+            self.stream.push();
             return Verdict::Keep;
         }
         let mut written = 0;
         let flush = self
             .output
-            .flush(&self.stream, &mut context.retired, &mut written);
+            .flush(&mut self.stream, &mut context.retired, &mut written);
         if written > 0 {
             context.board.send(written);
             self.note_progress(context);
@@ -295,6 +296,10 @@ impl Conn {
             // The client has closed its writing side; requests it sent before that are still answered.
             self.phase = Phase::Head;
             return Step::Again;
+        }
+        if !self.stream.conclude() {
+            self.await_conclusion(context);
+            return Step::Wait;
         }
         if self.linger || self.unseen || self.readable {
             self.stream.finish_writing();

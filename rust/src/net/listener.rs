@@ -40,6 +40,8 @@ pub struct Speech {
     pub protocol: Protocol,
     /// A header of the PROXY protocol comes first.
     pub proxy: bool,
+    /// TLS comes first, or behind that header: the number of its profile.
+    pub tls: Option<usize>,
 }
 
 /// The outcome of one accept.

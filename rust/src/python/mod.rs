@@ -16,5 +16,5 @@ mod wsgi;
 pub use asgi::{AsgiEngine, Finished, HttpCycle, Operation, Runner, Waiter, WebSocketCycle};
 pub use engine::Engine;
 pub use scoreboard::scoreboard_layout;
-pub use settings::{check_access_log_format, check_trusted_network};
+pub use settings::{check_access_log_format, check_tls, check_trusted_network};
 pub use wsgi::{BodyInput, FileWrapper, StartResponse, WsgiCall};

@@ -12,7 +12,8 @@ use crate::codec::ws::DeflateSettings;
 use crate::conn::{Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
 use crate::shm::{Board, Place};
-use crate::time::Millis;
+use crate::time::{Millis, unix_nanos};
+use crate::tls::{Contents, Store};
 use crate::trust::{Networks, Precedence};
 use crate::worker::WorkerSettings;
 
@@ -25,12 +26,15 @@ pub(super) struct EngineSettings {
     pub(super) threads: usize,
     signal_fd: RawFd,
     lifeline_fd: RawFd,
+    tls_fd: RawFd,
     head_timeout: f64,
     body_timeout: f64,
     keep_alive_timeout: f64,
     write_timeout: f64,
+    handshake_timeout: f64,
     graceful_timeout: f64,
     max_connections: usize,
+    max_handshakes: usize,
     max_request_line: usize,
     max_header_size: usize,
     max_header_count: usize,
@@ -75,6 +79,7 @@ pub(super) struct ListenerSettings {
     address: String,
     protocol: String,
     proxy_protocol: bool,
+    tls: i32,
 }
 
 impl EngineSettings {
@@ -89,6 +94,7 @@ impl EngineSettings {
         Ok(Settings {
             limits,
             head_timeout: millis(self.head_timeout),
+            handshake_timeout: millis(self.handshake_timeout),
             body_timeout: millis(self.body_timeout),
             keep_alive_timeout: millis(self.keep_alive_timeout),
             write_timeout: millis(self.write_timeout),
@@ -134,6 +140,8 @@ impl EngineSettings {
             graceful_timeout: millis(self.graceful_timeout),
             signals: duplicate_optional(self.signal_fd)?,
             lifeline: duplicate_optional(self.lifeline_fd)?,
+            tls: self.open_store()?,
+            max_handshakes: self.max_handshakes.max(1),
         })
     }
 
@@ -144,6 +152,15 @@ impl EngineSettings {
             offset: self.board_offset,
         });
         Ok(Board::open(place)?)
+    }
+
+    fn open_store(&self) -> PyResult<Option<Store>> {
+        let Some(fd) = duplicate_optional(self.tls_fd)? else {
+            return Ok(None);
+        };
+        Store::open(fd, unix_seconds())
+            .map(Some)
+            .map_err(|fault| PyValueError::new_err(fault.to_string()))
     }
 
     pub(super) fn open_access_log(&self) -> PyResult<Option<AccessLog>> {
@@ -177,6 +194,7 @@ impl ListenerSettings {
                 _ => Protocol::Http,
             },
             proxy: self.proxy_protocol,
+            tls: usize::try_from(self.tls).ok(),
         };
         Ok(listener)
     }
@@ -196,6 +214,20 @@ pub fn check_trusted_network(network: String) -> PyResult<()> {
     Networks::parse(&[network])
         .map(drop)
         .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Returns warnings about what TLS listeners are given, as it is handed over to workers. Raises `ValueError` with the reason if
+/// it cannot be used.
+#[pyfunction]
+pub fn check_tls(contents: &[u8]) -> PyResult<Vec<String>> {
+    Contents::build(contents, unix_seconds())
+        .map(|built| built.warnings)
+        .map_err(|fault| PyValueError::new_err(fault.to_string()))
+}
+
+/// Now, as certificates have it.
+fn unix_seconds() -> i64 {
+    i64::try_from(unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX)
 }
 
 #[expect(

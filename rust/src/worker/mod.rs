@@ -11,6 +11,7 @@ mod slab;
 pub use crew::{Crew, Followed};
 pub use mailbox::{Command, Mailbox};
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use crate::conn::{Conn, ConnId, Context, Flow, Inbox, NEVER, Part, Phase, Reques
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
 use crate::shm::State;
-use crate::time::{Millis, Now};
+use crate::time::{Millis, Now, unix_nanos};
+use crate::tls::Store;
 use slab::{FIRST_ID, Slab};
 
 const SIGNALS: u64 = FIRST_ID - 1;
@@ -69,6 +71,10 @@ pub struct WorkerSettings {
     pub max_connections: usize,
     /// How long a drain may take.
     pub graceful_timeout: Millis,
+    /// Where TLS listeners have their certificates from.
+    pub tls: Option<Store>,
+    /// Handshakes of TLS at once; beyond it the oldest is given up.
+    pub max_handshakes: usize,
     /// Yields numbers of signals that arrived, a byte each.
     pub signals: Option<OwnedFd>,
     /// Ends when the supervisor is gone.
@@ -86,6 +92,8 @@ pub struct Worker {
     accept_again: Millis,
     conns: Slab,
     wheel: Wheel<ConnId>,
+    /// Connections in the handshake of TLS, the oldest first; those that are done are among them for a while.
+    handshakes: VecDeque<ConnId>,
     /// Connections that stopped for the sake of others and go on in the next turn.
     unfinished: Vec<ConnId>,
     due: Vec<ConnId>,
@@ -128,6 +136,7 @@ impl Worker {
             accept_again: NEVER,
             conns: Slab::default(),
             wheel: Wheel::new(now),
+            handshakes: VecDeque::new(),
             unfinished: Vec::new(),
             due: Vec::new(),
             armed: NEVER,
@@ -629,12 +638,20 @@ impl Worker {
     }
 
     fn welcome(&mut self, stream: Stream, peer: Peer, listener: usize) {
-        let context = &self.context;
         let speech = self
             .listeners
             .get(listener)
             .map(|known| known.speech)
             .unwrap_or_default();
+        let mut stream = stream;
+        if let Some(profile) = speech.tls {
+            if let Err(error) = self.secure(&mut stream, profile) {
+                self.context
+                    .notice(format!("a connection was closed: {error}"));
+                return;
+            }
+        }
+        let context = &self.context;
         let id = self
             .conns
             .insert(|id| Conn::new(id, stream, peer, listener, speech, context));
@@ -649,8 +666,47 @@ impl Worker {
             return;
         }
         self.schedule(id);
+        if speech.tls.is_some() {
+            self.note_handshake(id);
+        }
         if self.conns.len() >= self.settings.max_connections {
             self.unlisten();
+        }
+    }
+
+    /// Prepares for a handshake, with the certificates that are the newest now.
+    fn secure(&mut self, stream: &mut Stream, profile: usize) -> io::Result<()> {
+        let Some(store) = &mut self.settings.tls else {
+            return Err(io::Error::other("there are no certificates"));
+        };
+        if let Err(fault) = store.refresh(unix_seconds()) {
+            self.context.notice(format!(
+                "going on with the certificates there were: {fault}"
+            ));
+        }
+        match store.contents.profile(profile) {
+            Some(profile) => stream.secure(profile),
+            None => Err(io::Error::other("its listener has no certificate any more")),
+        }
+    }
+
+    /// Keeps the number of handshakes within bounds: clients that are really there are through in an instant, so the oldest
+    /// is the least promising.
+    fn note_handshake(&mut self, id: ConnId) {
+        self.handshakes.push_back(id);
+        if self.handshakes.len() <= self.settings.max_handshakes {
+            return;
+        }
+        let conns = &mut self.conns;
+        self.handshakes.retain(|id| {
+            conns
+                .get_mut(*id)
+                .is_some_and(|conn| conn.stream().is_handshaking())
+        });
+        if self.handshakes.len() > self.settings.max_handshakes {
+            if let Some(oldest) = self.handshakes.pop_front() {
+                self.close(oldest);
+            }
         }
     }
 
@@ -809,6 +865,11 @@ impl Worker {
         }
         self.settle(id, verdict);
     }
+}
+
+/// Now, as certificates have it.
+fn unix_seconds() -> i64 {
+    i64::try_from(unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX)
 }
 
 impl AsFd for Worker {

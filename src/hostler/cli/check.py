@@ -10,6 +10,8 @@ from hostler.cli.advice import NO_APPLICATION
 from hostler.cli.arguments import load_with_application, parse_arguments
 from hostler.config import Config
 from hostler.errors import ApplicationError
+from hostler.system.address import parse_addresses
+from hostler.tls.prepare import inspect
 from hostler.worker.loop import describe_loop, make_loop
 
 
@@ -21,6 +23,7 @@ def execute(arguments: Sequence[str]) -> int:
     source = str(loaded.file) if loaded.file else "no file, defaults"
     overlay = f", overlay {loaded.environment}" if loaded.environment else ""
     print(f"configuration  fine ({source}{overlay})", flush=True)
+    check_certificates(config)
     if config.app.target is None:
         raise ApplicationError(NO_APPLICATION.format(directory=config.app.chdir))
     environ = {**parsed.sources.environ, **config.app.env}
@@ -36,6 +39,19 @@ def execute(arguments: Sequence[str]) -> int:
     if "asgi" in interfaces:
         print(f"event loop     {check_loop(config.workers.loop)}")
     return 0
+
+
+def check_certificates(config: Config) -> None:
+    """Read the certificates of TLS listeners, and say what was found.
+
+    Raises:
+        ConfigurationError: something is missing, or cannot be used.
+    """
+    count, warnings = inspect(config.tls, parse_addresses(config.server.bind))
+    if count:
+        print(f"certificates   {'usable' if warnings else 'fine'} ({count})", flush=True)
+    for warning in warnings:
+        print(f"               warning: {warning}", flush=True)
 
 
 def probe(config: Config, target: str, environ: Mapping[str, str], interface: Choice = "auto") -> Report:

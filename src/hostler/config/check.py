@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -11,7 +11,7 @@ from hostler.config.kind import format_size, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
 from hostler.errors import ConfigurationError
-from hostler.system.address import HTTP, InheritedAddress, parse_addresses, parse_target
+from hostler.system.address import HTTP, Address, InheritedAddress, parse_addresses, parse_target
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import check_control
 from hostler.system.limits import parse_limit
@@ -100,10 +100,21 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     yield from _check_hooks(config, surroundings)
     yield from _check_scaling(config)
     try:
-        parse_addresses(config.server.bind)
+        addresses = parse_addresses(config.server.bind)
     except ConfigurationError as error:
         yield "server.bind", f"cannot be: {error}"
+    else:
+        yield from _check_tls(config, addresses)
     yield from _check_metrics(config)
+    yield from _check_prefixes(config)
+    if not _LOOP.fullmatch(config.workers.loop):
+        yield "workers.loop", f'is {quote(config.workers.loop)}; it must be "auto", "asyncio", "uvloop" or {_FACTORY}'
+    # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
+    if not all(" " <= char <= "~" for char in config.server.header):
+        yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
+
+
+def _check_prefixes(config: Config) -> Iterator[tuple[str, str]]:
     prefix = config.app.script_name
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or re.search(r"[?#\s]", prefix)):
         yield "app.script_name", f'is {quote(prefix)}; it must be empty, or begin with "/" and not end with it'
@@ -114,11 +125,6 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
     for mount in config.app.mounts:
         if fault := _find_mount_fault(mount):
             yield "app.mounts", f"has {quote(mount)}, which {fault}"
-    if not _LOOP.fullmatch(config.workers.loop):
-        yield "workers.loop", f'is {quote(config.workers.loop)}; it must be "auto", "asyncio", "uvloop" or {_FACTORY}'
-    # RFC 9110 10.2.4: product tokens and comments; anything visible is let through, what would break the head is not.
-    if not all(" " <= char <= "~" for char in config.server.header):
-        yield "server.header", f"is {quote(config.server.header)}; it must be visible ASCII"
 
 
 def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
@@ -194,6 +200,20 @@ def _check_hooks(config: Config, surroundings: Surroundings) -> Iterator[tuple[s
                 yield f"hooks.{each.name}", f"has {quote(action)}: {error}"
             if each.name in _WORKER_PHASES and action.startswith("exec:+"):
                 yield f"hooks.{each.name}", f'has {quote(action)}: workers have no rights to keep; leave out the "+"'
+
+
+def _check_tls(config: Config, addresses: Iterable[Address]) -> Iterator[tuple[str, str]]:
+    tls = config.tls
+    if not tls.certificate and any(each.speech.tls is not None and not each.speech.tls for each in addresses):
+        text = "has an https:// address, but tls.certificate names no certificate for it"
+        yield "server.bind", f"{text}; for development, make one with 'hostler certs self-signed'"
+    if tls.key and len(tls.key) != len(tls.certificate):
+        yield (
+            "tls.key",
+            f"has {len(tls.key)} files, but tls.certificate has {len(tls.certificate)}; name one for each, or none",
+        )
+    if tls.client_auth != "none" and tls.client_ca is None:
+        yield "tls.client_auth", f"is {quote(tls.client_auth)}, but tls.client_ca does not say whose certificates count"
 
 
 def _find_mount_fault(prefix: str) -> str:

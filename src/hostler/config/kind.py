@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
+from urllib.parse import parse_qsl, urlencode
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {
@@ -400,10 +401,12 @@ class TextList:
     Args:
         word: the placeholder of one item in `--help`.
         filled: whether at least one item must be given.
+        path: whether the items are paths; they are made absolute by `resolve`.
     """
 
     word: str = "TEXT"
     filled: bool = False
+    path: bool = False
     name: str = "list of texts"
 
     @property
@@ -429,10 +432,63 @@ class TextList:
             raise ValueError(raw)
         return tuple(items)
 
+    def resolve(self, value: object, directory: Path) -> object:
+        """Make relative paths absolute."""
+        if not self.path or not isinstance(value, tuple):
+            return value
+        return tuple(str(directory / item) for item in value)
+
     def format(self, value: object) -> str:
         """Write the list in brackets."""
         items = value if isinstance(value, tuple) else ()
         return "[" + ", ".join(quote(item) for item in items) + "]"
+
+
+# What an address says of itself behind a question mark that is a path.
+_ADDRESS_PATHS = ("certificate", "key", "client_ca")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList(TextList):
+    """Addresses: texts, or tables.
+
+    `{ address = "https://:443", certificate = "a.pem" }` means the same as `https://:443?certificate=a.pem`.
+    """
+
+    name: str = "list of addresses"
+
+    @property
+    def expects(self) -> str:
+        """See `Kind`."""
+        return 'a list of at least one text, or of tables such as { address = "https://:443", certificate = "a.pem" }'
+
+    def convert(self, raw: object) -> object:
+        """Take a list of texts and tables, or one for a list of one."""
+        items = raw if isinstance(raw, list) else [raw]
+        return TextList.convert(self, [_flatten(item) if isinstance(item, dict) else item for item in items])
+
+    def resolve(self, value: object, directory: Path) -> object:
+        """Make relative paths behind the question mark absolute."""
+        items = value if isinstance(value, tuple) else ()
+        return tuple(_resolve_address(item, directory) for item in items)
+
+
+def _flatten(table: dict[str, object]) -> str:
+    address = table.get("address")
+    others = {key: value for key, value in table.items() if key != "address"}
+    if not isinstance(address, str) or not all(isinstance(each, str | bool | int) for each in others.values()):
+        raise ValueError(table)
+    said = {key: ("on" if each else "off") if isinstance(each, bool) else str(each) for key, each in others.items()}
+    separator = "&" if "?" in address else "?"
+    return address + (separator + urlencode(said, safe="/:") if said else "")
+
+
+def _resolve_address(text: str, directory: Path) -> str:
+    place, separator, query = text.partition("?")
+    if not separator or not any(f"{name}=" in query for name in _ADDRESS_PATHS):
+        return text
+    said = [(key, str(directory / item) if key in _ADDRESS_PATHS else item) for key, item in parse_qsl(query)]
+    return f"{place}?{urlencode(said, safe='/:')}"
 
 
 @dataclass(frozen=True, slots=True)

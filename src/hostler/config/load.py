@@ -12,7 +12,7 @@ from typing import Any
 from hostler.config.check import Surroundings, find_conflicts, find_missing_variables
 from hostler.config.choice import choose_settings
 from hostler.config.document import FILE_NAMES, Document, find_document, load_document
-from hostler.config.kind import Location, Text, quote
+from hostler.config.kind import Location, Text, TextList, quote
 from hostler.config.origin import DEFAULT, Origin, suggest
 from hostler.config.schema import SECTIONS, Config, list_options
 from hostler.config.secret import read_reference
@@ -112,7 +112,7 @@ def build_config(chosen: Mapping[str, Setting], directory: Path) -> tuple[Config
     for option in list_options():
         setting = chosen.get(option.path) or Setting(option, option.default, DEFAULT)
         value = setting.value
-        if isinstance(option.kind, Text | Location):
+        if isinstance(option.kind, Text | TextList | Location):
             # The supervisor and its workers may have changed directory when they use it.
             value = option.kind.resolve(value, directory)
         sections[option.section][option.name] = value

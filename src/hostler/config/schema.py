@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from hostler.config.kind import Boolean, Duration, Integer, Location, Octal, Size, Table, Text, TextList
+from hostler.config.kind import AddressList, Boolean, Duration, Integer, Location, Octal, Size, Table, Text, TextList
 from hostler.config.option import Option, option, read_options
 
 
@@ -96,8 +96,9 @@ class Server:
 
     bind: tuple[str, ...] = option(
         ("127.0.0.1:8000",),
-        TextList(word="ADDRESS", filled=True),
+        AddressList(word="ADDRESS", filled=True),
         doc="Where to listen: `HOST:PORT`, `:PORT`, `[IPV6]:PORT`, `PORT`, `http://HOST:PORT`, "
+        "`https://HOST:PORT` (see `[tls]`), "
         "`unix:/path` (with `?mode=660&user=U&group=G`), `unix:@name` for an abstract socket, or `fd://N`. "
         "`uwsgi://`, `scgi://` or `fastcgi://HOST:PORT`, or `?protocol=uwsgi` behind any address, for a web server "
         "that speaks so; `?proxy_protocol=on` for a load balancer that sends a PROXY header.",
@@ -382,6 +383,51 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Listeners whose address begins with `https://`; an address can say some of it for itself."""
+
+    certificate: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH", path=True),
+        doc="Certificates: PEM files with the whole chain, directories of them (also those of certbot), or patterns "
+        "such as `/etc/tls/*.pem`. A client is shown the one for the name it asks for, or else the first. An answer "
+        "of OCSP is stapled if there is one beside it, as `PATH.ocsp`. Changed files are taken up while running.",
+        short=("--certificate",),
+        common=True,
+    )
+    key: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH", path=True),
+        doc="Their private keys, in the same order. Without it, each is looked for in the certificate's file and "
+        "beside it (`privkey.pem` for `fullchain.pem`, `NAME.key`, `NAME-key.pem`).",
+        short=("--key",),
+        common=True,
+    )
+    min_version: Literal["1.2", "1.3"] = option(
+        "1.2",
+        Text(choices=("1.2", "1.3")),
+        doc="The least version of TLS that is spoken.",
+    )
+    client_auth: Literal["none", "optional", "required"] = option(
+        "none",
+        Text(choices=("none", "optional", "required")),
+        doc="Whether clients are asked for a certificate, which the application is then told of. One that cannot be "
+        "verified ends the connection in any case.",
+    )
+    client_ca: Path | None = option(  # noqa: RUF009 - declares a field
+        None,
+        Location(optional=True),
+        doc="A PEM file with the authorities that may have signed clients' certificates.",
+    )
+    # Arbitrary: far above what the slowest lines need, and less than the 60 s that nginx allows.
+    handshake_timeout: float = option(
+        10.0,
+        Duration(minimum=0.001),
+        doc="How long a client may take for the handshake, before it is dropped.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Upper bounds, per worker or per request. A request beyond one is answered, never silently cut."""
 
@@ -391,6 +437,13 @@ class Limits:
         Integer(minimum=1, maximum=10_000_000),
         doc="How many connections a worker keeps open at once.",
         unit="connections",
+    )
+    # Arbitrary: each holds a few kilobytes, and one that is really there is through in milliseconds.
+    handshakes: int = option(
+        4096,
+        Integer(minimum=1),
+        doc="How many handshakes of TLS a worker has under way at once; beyond it the oldest is dropped.",
+        unit="handshakes",
     )
     # No limit, as Uvicorn's --limit-concurrency.
     concurrency: int = option(
@@ -698,6 +751,7 @@ class Config:
     process: Process = field(default_factory=Process)
     hooks: Hooks = field(default_factory=Hooks)
     http: Http = field(default_factory=Http)
+    tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     websocket: Websocket = field(default_factory=Websocket)
     trust: Trust = field(default_factory=Trust)
@@ -716,6 +770,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "process": Process,
         "hooks": Hooks,
         "http": Http,
+        "tls": Tls,
         "limits": Limits,
         "websocket": Websocket,
         "trust": Trust,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -30,7 +30,9 @@ from hostler.system.bequest import Bequest, accept_bequest, bequeath, sockets_of
 from hostler.system.capability import parse_capabilities
 from hostler.system.cgroup import WorkerGroup, find_own_group, make_worker_group
 from hostler.system.channel import send_message
+from hostler.system.clock import SystemClock
 from hostler.system.cpu import usable_cores
+from hostler.system.entropy import random_bytes
 from hostler.system.pidfile import PidFile
 from hostler.system.process import (
     become_subreaper,
@@ -46,6 +48,10 @@ from hostler.system.user import Identity, resolve_identity
 from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
+from hostler.tls.keeper import Keeper
+from hostler.tls.plan import list_overrides
+from hostler.tls.prepare import make_keeper
+from hostler.tls.tickets import TicketKeys
 from hostler.worker.assignment import Assignment
 from hostler.worker.configured import configure_hooks
 from hostler.worker.forkserver import run_fork_server
@@ -76,6 +82,7 @@ class Release:
         count: how many workers it begins with.
         hook_line: how its hook runner is told of events; None without one.
         metrics: where its metrics are served, then where uWSGI's statistics are.
+        keeper: its certificates, where it has TLS listeners.
     """
 
     config: Config
@@ -84,6 +91,7 @@ class Release:
     count: int
     hook_line: HookLine | None = None
     metrics: tuple[Address, ...] = ()
+    keeper: Keeper | None = None
 
 
 class ServerHost:
@@ -120,6 +128,7 @@ class ServerHost:
         self.scoreboard = Scoreboard.make()
         self._queues: list[ListenQueue] = []
         self._meter = LoadMeter(self.scoreboard.read)
+        self.ticket_keys = TicketKeys(random_bytes, SystemClock().now())
         self._pid_file = self._open_pid_file()
 
     def _open_pid_file(self) -> PidFile | None:
@@ -142,8 +151,12 @@ class ServerHost:
         if self._current == 0:
             self._install(release)
             hooks.starting()
-        self._pool.open(release.addresses, release.count, config.server.backlog)
-        self._pool.open_aside(release.metrics, METRICS_BACKLOG)
+        try:
+            self._pool.open(release.addresses, release.count, config.server.backlog)
+            self._pool.open_aside(release.metrics, METRICS_BACKLOG)
+        except HostlerError:
+            _dismiss([release])
+            raise
         self._releases[number] = release
         if self._current == 0:
             self._current = number
@@ -166,6 +179,9 @@ class ServerHost:
             self._worker_group = make_worker_group(config.process.cgroup, find_own_group())
         if config.app.preload and not become_subreaper():
             raise ConfigurationError("app.preload needs Linux; leave it out")
+        addresses = self._pool.resolve(config.server.bind)
+        # Before rights are given up: often only root may read the keys.
+        keeper = make_keeper(config.tls, addresses, self.ticket_keys)
         assignment = Assignment(
             config=config,
             target=target,
@@ -180,6 +196,7 @@ class ServerHost:
             load=self._options.load,
             hooks=configure_hooks(config, hooks),
             worker_group=self._worker_group if config.process.cgroup else None,
+            tls_fd=-1 if keeper is None else keeper.fd,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
         scaling = _build_scaling(config)
@@ -187,10 +204,9 @@ class ServerHost:
             # In an upgrade, as many as the load has brought the former supervisor to.
             left = self._bequest.workers if self._bequest is not None and not self._current else 0
             count = max(1, scaling.clamp(left or count))
-        addresses = self._pool.resolve(config.server.bind)
         metrics = parse_addresses((*config.metrics.bind, *config.metrics.uwsgi_stats))
         line = HookLine() if has_errands(config) else None
-        return Release(config, assignment, addresses, count, line, metrics)
+        return Release(config, assignment, addresses, count, line, metrics, keeper)
 
     def _discover(self, config: Config) -> str:
         found = discover(Path(config.app.chdir), self._environment)
@@ -281,10 +297,22 @@ class ServerHost:
             return self._pool.open_aside(release.metrics, METRICS_BACKLOG)
         if role != WORKER:
             return ()
-        return self._pool.listeners(release.addresses, slot, release.config.server.backlog)
+        listeners = self._pool.listeners(release.addresses, slot, release.config.server.backlog)
+        profiles = list_overrides(release.addresses)
+        return tuple(
+            listener if address.speech.tls is None else replace(listener, tls=profiles.index(address.speech.tls))
+            for listener, address in zip(listeners, release.addresses, strict=True)
+        )
+
+    def keepers(self) -> Iterable[Keeper]:
+        """Give the certificates of the generations there are."""
+        return [each.keeper for each in self._releases.values() if each.keeper is not None]
 
     def _install(self, release: Release) -> None:
         install_log(release.assignment.log, release.config.log.level)
+        if release.keeper is not None:
+            for warning in release.keeper.warnings:
+                self._log.warning("%s", warning)
         set_title(f"hostler: supervisor {release.assignment.title}")
 
     def note_service(self, serves: str) -> None:
@@ -394,7 +422,7 @@ class ServerHost:
         release = self._releases[number]
         self._current = number
         former, self._releases = self._releases, {number: release}
-        _close_lines(each for each in former.values() if each is not release)
+        _dismiss(each for each in former.values() if each is not release)
         self._pool.keep(release.addresses, release.count, release.metrics)
         self._install(release)
         self._tell_hooks("serving", reason="reload", addresses=self._pool.addresses())
@@ -402,7 +430,7 @@ class ServerHost:
 
     def abandon(self, number: int) -> None:
         """Forget a generation; see `Host.abandon`."""
-        _close_lines([self._releases.pop(number)])
+        _dismiss([self._releases.pop(number)])
         release = self._releases[self._current]
         self._pool.keep(release.addresses, release.count, release.metrics)
         self.refused()
@@ -526,7 +554,7 @@ class ServerHost:
         self._pool.close()
         close_descriptors((self.scoreboard.fd,))
         self._hooks.ended()
-        _close_lines(self._releases.values())
+        _dismiss(self._releases.values())
         if self._worker_group is not None:
             self._worker_group.remove()
         if self._pid_file is not None:
@@ -541,10 +569,12 @@ def _hook_role(config: Config) -> Role:
     return Role(HOOK_RUNNER, boot_timeout=hooks.timeout * before + _HOOK_MARGIN, graceful_timeout=graceful_timeout)
 
 
-def _close_lines(releases: Iterable[Release]) -> None:
+def _dismiss(releases: Iterable[Release]) -> None:
     for release in releases:
         if release.hook_line is not None:
             release.hook_line.close()
+        if release.keeper is not None:
+            release.keeper.close()
 
 
 def _build_scaling(config: Config) -> Scaling | None:

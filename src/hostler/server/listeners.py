@@ -8,7 +8,15 @@ from pathlib import Path
 
 from hostler.contracts import Listener
 from hostler.errors import HostlerError
-from hostler.system.address import PROTOCOLS, Address, InheritedAddress, Speech, TcpAddress, parse_addresses
+from hostler.system.address import (
+    PROTOCOLS,
+    TLS_SCHEME,
+    Address,
+    InheritedAddress,
+    Speech,
+    TcpAddress,
+    parse_addresses,
+)
 from hostler.system.backlog import ListenQueue, name_queue
 from hostler.system.bequest import LeftSocket
 from hostler.system.process import close_descriptors
@@ -210,15 +218,13 @@ def _spread(addresses: Sequence[Address], count: int) -> list[Speech]:
 def _speaking(bound: BoundSocket, speech: Speech) -> BoundSocket:
     """Give a socket what is to be spoken there, which a reload may have changed."""
     listener = bound.listener
-    if (listener.protocol, listener.proxy_protocol) == (speech.protocol, speech.proxy_protocol):
-        return bound
     scheme, separator, place = listener.address.partition("://")
-    is_url = bool(separator) and scheme in PROTOCOLS
+    is_url = bool(separator) and scheme in (*PROTOCOLS, TLS_SCHEME)
     return replace(
         bound,
         listener=replace(
             listener,
-            address=f"{speech.protocol}://{place}" if is_url else listener.address,
+            address=f"{speech.scheme}://{place}" if is_url else listener.address,
             protocol=speech.protocol,
             proxy_protocol=speech.proxy_protocol,
         ),

@@ -16,6 +16,7 @@ from hostler.system.entropy import random_fraction
 from hostler.system.environment import environment
 from hostler.system.process import SystemProcesses, open_standard_descriptors, own_pid
 from hostler.system.signals import SignalQueue
+from hostler.tls.attendant import CertificateAttendant
 
 __all__ = ["Companion", "Options", "run"]
 
@@ -70,6 +71,7 @@ def _supervise(host: ServerHost, signals: SignalQueue, options: Options) -> Fini
     supervisor.attend(TouchFiles(clock, lambda: host.config.reload.touch))
     for attendant in options.attendants:
         supervisor.attend(attendant)
+    supervisor.attend(CertificateAttendant(clock, host.ticket_keys, host.keepers))
     return supervisor.run()
 
 

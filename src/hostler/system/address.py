@@ -12,10 +12,15 @@ from hostler.contracts import WireProtocol
 from hostler.errors import ConfigurationError
 
 FORMS = (
-    "HOST:PORT, :PORT, [IPV6]:PORT, PORT, http://, uwsgi://, scgi:// or fastcgi://HOST:PORT, unix:/path, unix:@name "
-    "or fd://N, with ?protocol=uwsgi or ?proxy_protocol=on behind it"
+    "HOST:PORT, :PORT, [IPV6]:PORT, PORT, http://, https://, uwsgi://, scgi:// or fastcgi://HOST:PORT, unix:/path, "
+    "unix:@name or fd://N, with ?protocol=uwsgi or ?proxy_protocol=on behind it"
 )
 PROTOCOLS: tuple[str, ...] = get_args(WireProtocol)
+# HTTP over TLS; what is spoken is HTTP all the same.
+TLS_SCHEME = "https"
+_SCHEMES = (*PROTOCOLS, TLS_SCHEME)
+# What a TLS listener can say of itself in the place of the section [tls].
+TLS_OVERRIDES = ("certificate", "client_auth", "client_ca", "key", "min_version")
 _SWITCHES = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 # A bare port is for the person at this machine; ":PORT" is for everybody.
 LOOPBACK = "127.0.0.1"
@@ -25,6 +30,8 @@ SOCKET_MODE = 0o666
 # sizeof(sockaddr_un.sun_path) on Linux is 108, with the closing NUL.
 MAX_SOCKET_PATH = 107
 
+TlsOverrides = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Speech:
@@ -33,10 +40,17 @@ class Speech:
     Attributes:
         protocol: what clients, or the web server in front, speak.
         proxy_protocol: whether a header of the PROXY protocol comes first.
+        tls: what the address says of TLS in the place of the section `[tls]`, sorted by name; None for no TLS.
     """
 
     protocol: WireProtocol = "http"
     proxy_protocol: bool = False
+    tls: TlsOverrides | None = None
+
+    @property
+    def scheme(self) -> str:
+        """What stands before `://`."""
+        return self.protocol if self.tls is None else TLS_SCHEME
 
 
 HTTP = Speech()
@@ -166,37 +180,41 @@ def parse_address(text: str) -> Address:
     """
     place, _, query = text.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if place.startswith("https://"):
-        raise ConfigurationError(f"{text!r} asks for TLS, which this server does not speak; use http:// behind a proxy")
     if place.startswith(("@", "unix:")):
         return _parse_unix(text, place.removeprefix("unix:"), options)
     scheme, separator, rest = place.partition("://")
-    if separator and scheme not in (*PROTOCOLS, "fd"):
-        known = ", ".join(f"{each}://" for each in (*PROTOCOLS, "fd"))
+    if separator and scheme not in (*_SCHEMES, "fd"):
+        known = ", ".join(f"{each}://" for each in (*_SCHEMES, "fd"))
         raise ConfigurationError(f"{text!r}: unknown scheme {scheme!r}; {known} and unix: are known")
-    speech = _parse_speech(text, options, scheme if separator and scheme in PROTOCOLS else None)
+    speech = _parse_speech(text, options, scheme if separator and scheme in _SCHEMES else None)
     _refuse_unknown(text, options, ())
     if scheme == "fd" and separator:
         return _parse_inherited(text, rest, speech)
-    return _parse_tcp(text, rest if separator and scheme in PROTOCOLS else place, speech)
+    return _parse_tcp(text, rest if separator and scheme in _SCHEMES else place, speech)
 
 
 def _parse_speech(text: str, options: dict[str, str], scheme: str | None) -> Speech:
     """Take out of `options` what they say of the protocols; `scheme` has the address said already."""
     protocol = options.pop("protocol", scheme or "http")
-    if protocol not in PROTOCOLS:
-        raise ConfigurationError(f"{text!r}: unknown protocol {protocol!r}; {', '.join(PROTOCOLS)} are known")
+    if protocol not in _SCHEMES:
+        raise ConfigurationError(f"{text!r}: unknown protocol {protocol!r}; {', '.join(_SCHEMES)} are known")
     if scheme is not None and protocol != scheme:
         raise ConfigurationError(f"{text!r} names two protocols, {scheme} and {protocol}; leave one out")
     switch = options.pop("proxy_protocol", "off")
     if switch.lower() not in _SWITCHES:
         raise ConfigurationError(f"{text!r}: proxy_protocol is on or off, not {switch!r}")
-    return Speech(cast("WireProtocol", protocol), _SWITCHES[switch.lower()])
+    proxy_protocol = _SWITCHES[switch.lower()]
+    if protocol != TLS_SCHEME:
+        return Speech(cast("WireProtocol", protocol), proxy_protocol)
+    overrides = tuple((name, options.pop(name)) for name in TLS_OVERRIDES if name in options)
+    return Speech("http", proxy_protocol, overrides)
 
 
 def _refuse_unknown(text: str, options: Mapping[str, str], known: tuple[str, ...]) -> None:
     unknown = sorted(options.keys() - set(known))
     if unknown:
+        if unknown[0] in TLS_OVERRIDES:
+            raise ConfigurationError(f"{text!r}: {unknown[0]!r} is for https://, and this address has no TLS")
         names = ", ".join((*known, "protocol", "proxy_protocol"))
         raise ConfigurationError(f"{text!r}: unknown {unknown[0]!r}; {names} are known")
 

@@ -13,3 +13,8 @@ def random_fraction() -> float:
 def random_integer(limit: int) -> int:
     """Return a whole number from 0 to `limit`, both included."""
     return int(random_fraction() * (limit + 1))
+
+
+def random_bytes(length: int) -> bytes:
+    """Return so many bytes, fit for keys."""
+    return os.urandom(length)

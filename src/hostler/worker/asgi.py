@@ -17,6 +17,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from hostler.app import describe_failure
@@ -168,6 +169,7 @@ class AsgiWorker:
             is_asgi=True,
             is_development=self._assignment.is_development,
         )
+        settings = replace(settings, tls_fd=self._assignment.tls_fd)
         if config.reload.warm_up:
             await self._rehearse(settings, state)
         engine = self._make_engine(settings, self._context.listeners, self._hooks, state)

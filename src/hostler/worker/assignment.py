@@ -89,6 +89,7 @@ class Assignment:
         asgi_engine: the same for ASGI workers.
         load: loads an application from its target.
         hooks: what is told of the worker's life.
+        tls_fd: the file with the certificates of TLS listeners, or -1.
         worker_group: the control group that workers live in, or None.
     """
 
@@ -104,6 +105,7 @@ class Assignment:
     asgi_engine: AsgiEngineFactory | None = None
     load: LoadApplication = load_application
     hooks: ServerHooks = field(default_factory=QuietHooks)
+    tls_fd: int = -1
     worker_group: WorkerGroup | None = None
 
 

@@ -12,6 +12,7 @@ mod scope;
 mod shared;
 mod spare;
 mod tasks;
+mod tls;
 mod waiter;
 mod websocket;
 

@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use super::tls::Certificates;
 use crate::codec::http1::path::decode_path;
 use crate::codec::http1::{Refusal, Version};
 use crate::conn::Request;
@@ -19,7 +20,6 @@ use crate::python::proxied;
 use crate::python::settings::EngineSettings;
 use crate::python::values::{latin1, method};
 use crate::python::wsgi::NOT_FOUND;
-use crate::trust::Scheme;
 
 /// The version of the HTTP and WebSocket protocols of ASGI that is spoken here.
 const SPEC_VERSION: &str = "2.5";
@@ -54,6 +54,7 @@ pub(super) struct ScopeBuilder {
     state: Py<PyDict>,
     names: Names<ScopeKey>,
     addresses: Addresses,
+    certificates: Certificates,
     underscores: Underscores,
     path: Vec<u8>,
 }
@@ -92,6 +93,7 @@ impl ScopeBuilder {
             state: state.unwrap_or_else(|| PyDict::new(py).unbind()),
             names: Names::new(),
             addresses: Addresses::default(),
+            certificates: Certificates::default(),
             underscores: Underscores::from_setting(&settings.underscore_headers),
             path: Vec::new(),
         })
@@ -134,6 +136,10 @@ impl ScopeBuilder {
         let extensions = extensions.bind(py).copy()?;
         if request.proxied.is_some() {
             proxied::set_extensions(&extensions, request)?;
+        }
+        if let Some(facts) = &request.tls {
+            let tls = self.certificates.extension(py, facts)?;
+            extensions.set_item(intern!(py, "tls"), tls)?;
         }
         scope.set_item(intern!(py, "extensions"), extensions)?;
         scope.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
@@ -206,10 +212,12 @@ impl ScopeBuilder {
             let address = self.addresses.text(py, peer.ip());
             scope.set_item(intern!(py, "client"), (address, peer.port()))?;
         }
-        if told.and_then(|told| told.scheme) == Some(Scheme::Https) {
-            let scheme = match kind {
-                ScopeKind::Http => intern!(py, "https"),
-                ScopeKind::WebSocket => intern!(py, "wss"),
+        if told.and_then(|told| told.scheme).is_some() {
+            let scheme = match (kind, request.is_https()) {
+                (ScopeKind::Http, false) => intern!(py, "http"),
+                (ScopeKind::Http, true) => intern!(py, "https"),
+                (ScopeKind::WebSocket, false) => intern!(py, "ws"),
+                (ScopeKind::WebSocket, true) => intern!(py, "wss"),
             };
             scope.set_item(intern!(py, "scheme"), scheme)?;
         }
@@ -286,16 +294,17 @@ fn template<'py>(
     let set = |key: &str, value: &str| {
         scope.set_item(PyString::intern(py, key), PyString::intern(py, value))
     };
+    let is_secure = listener.speech.tls.is_some();
     let none = |key: &str| scope.set_item(PyString::intern(py, key), py.None());
     match kind {
         ScopeKind::Http => {
             set("type", "http")?;
             none("method")?;
-            set("scheme", "http")?;
+            set("scheme", if is_secure { "https" } else { "http" })?;
         }
         ScopeKind::WebSocket => {
             set("type", "websocket")?;
-            set("scheme", "ws")?;
+            set("scheme", if is_secure { "wss" } else { "ws" })?;
             scope.set_item(PyString::intern(py, "subprotocols"), PyList::empty(py))?;
         }
     }

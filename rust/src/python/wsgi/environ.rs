@@ -12,6 +12,7 @@ use crate::codec::http1::path::decode_path;
 use crate::codec::http1::{Framing, Refusal, Version};
 use crate::conn::{Body, Request};
 use crate::net::{Listener, ListenerKind};
+use crate::tls::Facts;
 use crate::trust::Scheme;
 
 use super::{BodyInput, FileWrapper, StartResponse};
@@ -112,6 +113,9 @@ impl EnvironBuilder {
         if request.proxied.is_some() {
             proxied::set_variables(&environ, request)?;
         }
+        if let Some(facts) = &request.tls {
+            set_tls(&environ, facts)?;
+        }
         if request.forwarded.is_some() {
             self.set_forwarded(py, &environ, request, mount)?;
         }
@@ -210,6 +214,10 @@ impl EnvironBuilder {
             };
             environ.set_item(intern!(py, "wsgi.url_scheme"), name)?;
             environ.set_item(intern!(py, "SERVER_PORT"), port)?;
+            if request.tls.is_some() && scheme == Scheme::Http {
+                // The proxy's connection has TLS, its client's had none.
+                environ.del_item(intern!(py, "HTTPS"))?;
+            }
         }
         if let Some(host) = told.host() {
             environ.set_item(intern!(py, "HTTP_HOST"), host)?;
@@ -262,6 +270,42 @@ impl EnvironBuilder {
         }
         Ok(())
     }
+}
+
+/// What is known of TLS, in the names of Apache's `mod_ssl`, which nginx's users know as well.
+fn set_tls(environ: &Bound<'_, PyDict>, facts: &Facts) -> PyResult<()> {
+    let py = environ.py();
+    environ.set_item(
+        intern!(py, "SSL_PROTOCOL"),
+        PyString::intern(py, facts.version),
+    )?;
+    environ.set_item(
+        intern!(py, "SSL_CIPHER"),
+        PyString::intern(py, facts.cipher),
+    )?;
+    if let Some(name) = &facts.server_name {
+        environ.set_item(intern!(py, "SSL_TLS_SNI"), &**name)?;
+    }
+    let Some(client) = &facts.client else {
+        return environ.set_item(intern!(py, "SSL_CLIENT_VERIFY"), intern!(py, "NONE"));
+    };
+    environ.set_item(intern!(py, "SSL_CLIENT_VERIFY"), intern!(py, "SUCCESS"))?;
+    environ.set_item(intern!(py, "SSL_CLIENT_S_DN"), native(py, &client.subject))?;
+    environ.set_item(intern!(py, "SSL_CLIENT_I_DN"), native(py, &client.issuer))?;
+    environ.set_item(intern!(py, "SSL_CLIENT_M_SERIAL"), &client.serial)?;
+    for (index, pem) in client.chain.iter().enumerate() {
+        if index == 0 {
+            environ.set_item(intern!(py, "SSL_CLIENT_CERT"), pem)?;
+        } else {
+            environ.set_item(format!("SSL_CLIENT_CERT_CHAIN_{}", index - 1), pem)?;
+        }
+    }
+    Ok(())
+}
+
+/// PEP 3333 "Unicode Issues": text in the environ is bytes in disguise.
+fn native<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    latin1(py, text.as_bytes())
 }
 
 /// What a web server in front tells beside the request. What the environ has already stays.
@@ -363,7 +407,12 @@ fn template<'py>(
             "tcp"
         },
     )?;
-    set("wsgi.url_scheme", "http")?;
+    if listener.speech.tls.is_some() {
+        set("wsgi.url_scheme", "https")?;
+        set("HTTPS", "on")?;
+    } else {
+        set("wsgi.url_scheme", "http")?;
+    }
     let put =
         |name: &str, value: Bound<'py, PyAny>| environ.set_item(PyString::intern(py, name), value);
     put("wsgi.version", (1, 0).into_pyobject(py)?.into_any())?;

@@ -1,0 +1,107 @@
+//! One listener's TLS: built from what was written down for it, frozen afterwards.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+
+use super::Fault;
+use super::material::load_roots;
+use super::resolver::{ACME_PROTOCOL, Resolver};
+use super::ticket::Tickets;
+
+/// What can be agreed on after the handshake, the best first (RFC 7301).
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ClientAuth {
+    #[default]
+    None,
+    Optional,
+    Required,
+}
+
+/// What is asked of clients.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Demands<'a> {
+    pub(super) is_modern_only: bool,
+    pub(super) client_auth: ClientAuth,
+    /// Authorities as PEM.
+    pub(super) client_ca: &'a [u8],
+}
+
+/// A listener's TLS.
+#[derive(Debug)]
+pub struct Profile {
+    config: Arc<ServerConfig>,
+}
+
+impl Profile {
+    pub(super) fn build(
+        demands: &Demands<'_>,
+        resolver: Resolver,
+        ticket_keys: &[&[u8]],
+    ) -> Result<Self, Fault> {
+        let versions: &[&SupportedProtocolVersion] = if demands.is_modern_only {
+            &[&TLS13]
+        } else {
+            &[&TLS13, &TLS12]
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(|error| Fault::new(error.to_string()))?;
+        let builder = match build_verifier(demands)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let has_challenges = resolver.has_challenges();
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        if has_challenges {
+            config.alpn_protocols.push(ACME_PROTOCOL.to_vec());
+        }
+        // Sessions live in tickets alone: nothing is kept for a client that is gone.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.ticketer = Arc::new(Tickets::new(ticket_keys, realm(demands))?);
+        Ok(Self {
+            config: Arc::new(config),
+        })
+    }
+
+    /// What a session is made from.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+fn build_verifier(demands: &Demands<'_>) -> Result<Option<Arc<dyn ClientCertVerifier>>, Fault> {
+    if demands.client_auth == ClientAuth::None {
+        return Ok(None);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = Arc::new(load_roots(demands.client_ca)?);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+    let builder = if demands.client_auth == ClientAuth::Optional {
+        builder.allow_unauthenticated()
+    } else {
+        builder
+    };
+    builder
+        .build()
+        .map(Some)
+        .map_err(|error| Fault::new(format!("tls.client_ca cannot be used: {error}")))
+}
+
+/// Names what a session's client has shown of itself: a ticket is worth nothing where more, or something else, is asked.
+fn realm(demands: &Demands<'_>) -> Vec<u8> {
+    let authorities = digest(&SHA256, demands.client_ca);
+    let mut realm = vec![demands.client_auth as u8];
+    realm.extend_from_slice(authorities.as_ref());
+    realm
+}

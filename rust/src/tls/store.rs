@@ -1,0 +1,269 @@
+//! The file in memory through which the supervisor gives its workers certificates and keys.
+//!
+//! It begins with a number, odd while it is being written, and the length of what follows: records of a letter, a length
+//! of four bytes and as many bytes. Numbers are little-endian. `hostler.tls.store` writes it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+use super::Fault;
+use super::material::{Offer, Source};
+use super::profile::{ClientAuth, Demands, Profile};
+use super::resolver::Resolver;
+
+const HEADER: usize = 16;
+
+/// Far above what a thousand certificates take.
+const MAX_LENGTH: u64 = 64 << 20;
+
+/// Times that a file is read anew because it was being written. Each write takes microseconds.
+const TRIES: u32 = 100;
+
+/// Letters of records.
+mod letter {
+    /// A ticket key; the newest first.
+    pub(super) const TICKET_KEY: u8 = b'K';
+    /// A profile begins: the least version (2 or 3), and whether clients are asked for a certificate (0 to 2).
+    pub(super) const PROFILE: u8 = b'P';
+    /// The authorities of its client certificates.
+    pub(super) const CLIENT_CA: u8 = b'A';
+    /// A certificate of the profile begins: its name.
+    pub(super) const CERTIFICATE: u8 = b'N';
+    /// A certificate that answers an authority begins (RFC 8737): the name it is for.
+    pub(super) const CHALLENGE: u8 = b'L';
+    /// The chain of a certificate.
+    pub(super) const CHAIN: u8 = b'C';
+    /// Its key.
+    pub(super) const KEY: u8 = b'S';
+    /// An answer of OCSP about it.
+    pub(super) const OCSP: u8 = b'O';
+    /// What an authority finds under a token (RFC 8555 8.3): the token, a zero byte, the answer.
+    pub(super) const TOKEN: u8 = b'H';
+}
+
+/// All that TLS listeners need, built.
+#[derive(Debug, Default)]
+pub struct Contents {
+    profiles: Vec<Arc<Profile>>,
+    tokens: HashMap<Vec<u8>, Vec<u8>>,
+    /// What is not wrong but should be known.
+    pub warnings: Vec<String>,
+}
+
+/// A profile as it is read.
+#[derive(Default)]
+struct Draft<'a> {
+    demands: Demands<'a>,
+    certificates: Vec<Source<'a>>,
+    challenges: Vec<Source<'a>>,
+    is_challenge: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(flags: &[u8]) -> Self {
+        let mut draft = Self::default();
+        draft.demands.is_modern_only = flags.first() == Some(&3);
+        draft.demands.client_auth = match flags.get(1) {
+            Some(1) => ClientAuth::Optional,
+            Some(2) => ClientAuth::Required,
+            _ => ClientAuth::None,
+        };
+        draft
+    }
+
+    fn begin(&mut self, name: &'a [u8], is_challenge: bool) {
+        self.is_challenge = is_challenge;
+        let source = Source {
+            name: std::str::from_utf8(name).unwrap_or("?"),
+            ..Source::default()
+        };
+        if is_challenge {
+            self.challenges.push(source);
+        } else {
+            self.certificates.push(source);
+        }
+    }
+
+    fn last(&mut self) -> Option<&mut Source<'a>> {
+        if self.is_challenge {
+            self.challenges.last_mut()
+        } else {
+            self.certificates.last_mut()
+        }
+    }
+
+    fn build(self, keys: &[&[u8]], now: i64, warnings: &mut Vec<String>) -> Result<Profile, Fault> {
+        let offers = self
+            .certificates
+            .iter()
+            .map(|source| Offer::load(source, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let challenges = self
+            .challenges
+            .iter()
+            .map(|source| {
+                let offer = Offer::load(source, now)?;
+                Ok((source.name.to_ascii_lowercase(), offer.key))
+            })
+            .collect::<Result<HashMap<String, Arc<CertifiedKey>>, Fault>>()?;
+        let resolver = Resolver::new(offers, challenges);
+        for warning in resolver.warnings() {
+            if !warnings.iter().any(|known| known == warning) {
+                warnings.push(warning.to_owned());
+            }
+        }
+        Profile::build(&self.demands, resolver, keys)
+    }
+}
+
+impl Contents {
+    /// Reads records and builds what they describe; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// With what is wrong, naming the file it is in.
+    pub fn build(bytes: &[u8], now: i64) -> Result<Self, Fault> {
+        let mut contents = Self::default();
+        let mut keys: Vec<&[u8]> = Vec::new();
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        let mut rest = bytes;
+        while let Some((letter, value, behind)) = record(rest)? {
+            rest = behind;
+            match (letter, drafts.last_mut()) {
+                (letter::TICKET_KEY, _) => keys.push(value),
+                (letter::PROFILE, _) => drafts.push(Draft::new(value)),
+                (letter::TOKEN, _) => contents.add_token(value),
+                (letter::CLIENT_CA, Some(draft)) => draft.demands.client_ca = value,
+                (letter::CERTIFICATE, Some(draft)) => draft.begin(value, false),
+                (letter::CHALLENGE, Some(draft)) => draft.begin(value, true),
+                (letter, Some(draft)) => {
+                    let Some(source) = draft.last() else {
+                        return Err(malformed());
+                    };
+                    match letter {
+                        letter::CHAIN => source.chain = value,
+                        letter::KEY => source.key = value,
+                        letter::OCSP => source.ocsp = value,
+                        _ => return Err(malformed()),
+                    }
+                }
+                _ => return Err(malformed()),
+            }
+        }
+        for draft in drafts {
+            let profile = draft.build(&keys, now, &mut contents.warnings)?;
+            contents.profiles.push(Arc::new(profile));
+        }
+        Ok(contents)
+    }
+
+    fn add_token(&mut self, value: &[u8]) {
+        let mut parts = value.splitn(2, |byte| *byte == 0);
+        if let (Some(token), Some(answer)) = (parts.next(), parts.next()) {
+            self.tokens.insert(token.to_vec(), answer.to_vec());
+        }
+    }
+
+    /// The profile of a listener.
+    #[must_use]
+    pub fn profile(&self, index: usize) -> Option<&Arc<Profile>> {
+        self.profiles.get(index)
+    }
+
+    /// What an authority is to find under a token (RFC 8555 8.3).
+    #[must_use]
+    pub fn token(&self, token: &[u8]) -> Option<&[u8]> {
+        self.tokens.get(token).map(Vec::as_slice)
+    }
+}
+
+fn malformed() -> Fault {
+    Fault::new("the certificates could not be handed over: a record is malformed")
+}
+
+type Record<'a> = (u8, &'a [u8], &'a [u8]);
+
+fn record(bytes: &[u8]) -> Result<Option<Record<'_>>, Fault> {
+    let Some((&letter, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let (value, rest) = rest.split_at_checked(length).ok_or_else(malformed)?;
+    Ok(Some((letter, value, rest)))
+}
+
+/// The file, and what was in it when it was last read.
+#[derive(Debug)]
+pub struct Store {
+    file: File,
+    number: u64,
+    /// What was in it.
+    pub contents: Contents,
+}
+
+impl Store {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what is in it cannot be used.
+    pub fn open(fd: OwnedFd, now: i64) -> Result<Self, Fault> {
+        let mut store = Self {
+            file: File::from(fd),
+            number: 0,
+            contents: Contents::default(),
+        };
+        store.read(now)?;
+        Ok(store)
+    }
+
+    /// Reads the file again if it has changed. What was there stays if what is there now cannot be used.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what is in it cannot be used; not again before it has changed once more.
+    pub fn refresh(&mut self, now: i64) -> Result<(), Fault> {
+        let (number, _) = self.header()?;
+        if number == self.number || number % 2 == 1 {
+            return Ok(());
+        }
+        self.read(now)
+    }
+
+    fn read(&mut self, now: i64) -> Result<(), Fault> {
+        let bytes = self.read_whole()?;
+        self.contents = Contents::build(&bytes, now)?;
+        Ok(())
+    }
+
+    fn header(&self) -> Result<(u64, u64), Fault> {
+        let mut header = [0; HEADER];
+        self.file
+            .read_exact_at(&mut header, 0)
+            .map_err(|error| Fault::new(format!("the certificates cannot be read: {error}")))?;
+        let (number, rest) = header.split_first_chunk().ok_or_else(malformed)?;
+        let (length, _) = rest.split_first_chunk().ok_or_else(malformed)?;
+        Ok((u64::from_le_bytes(*number), u64::from_le_bytes(*length)))
+    }
+
+    /// Reads until nothing was written meanwhile.
+    fn read_whole(&mut self) -> Result<Vec<u8>, Fault> {
+        for _ in 0..TRIES {
+            let before = self.header()?;
+            let (number, length) = before;
+            if number % 2 == 0 && length <= MAX_LENGTH {
+                let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+                let read = self.file.read_exact_at(&mut bytes, HEADER as u64);
+                if read.is_ok() && self.header()? == before {
+                    self.number = number;
+                    return Ok(bytes);
+                }
+            }
+            std::thread::yield_now();
+        }
+        Err(Fault::new("the certificates are written without end"))
+    }
+}

@@ -1,0 +1,364 @@
+"""TLS with real clients: versions, names, client certificates, resumption, renewal, and what is no TLS."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.certificates import Authority, Certificate
+from tests.e2e.harness import RunningServer, StartServer, free_port, start_server
+
+ROBUST = "tests.e2e.apps.tls:app"
+GET = b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that clients believe."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> Certificate:
+    """For shop.test, every name below it, and this machine."""
+    return authority.issue("shop.test", "*.shop.test", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def shop(authority: Authority, certificate: Certificate) -> Iterator[RunningServer]:
+    """A server with two workers and two certificates, which asks for client certificates."""
+    other = authority.issue("other.test", "*.other.test")
+    options = ["--certificate", str(certificate.chain), "--certificate", str(other.chain), "--workers", "2"]
+    auth = ["--tls-client-auth", "optional", "--tls-client-ca", str(authority.file)]
+    timeouts = ["--tls-handshake-timeout", "1s"]
+    bind = f"https://127.0.0.1:{free_port()}"
+    with start_server(ROBUST, *options, *auth, *timeouts, bind=bind) as server:
+        server.tls, server.tls_name = authority.client_context(), "shop.test"
+        yield server
+
+
+def connect(server: RunningServer, context: ssl.SSLContext, name: str = "shop.test") -> ssl.SSLSocket:
+    return context.wrap_socket(socket.create_connection((server.host, server.port), 20), server_hostname=name)
+
+
+def told(stream: ssl.SSLSocket) -> dict[str, str]:
+    """What the application was told of a request."""
+    stream.sendall(GET)
+    answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    body = answer.partition(b"\r\n\r\n")[2].decode()
+    return dict(line.split("=", 1) for line in body.replace("\n ", " ").splitlines())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_versions_are_spoken_and_told(shop: RunningServer, authority: Authority, version: ssl.TLSVersion) -> None:
+    context = authority.client_context()
+    context.minimum_version = context.maximum_version = version
+    with connect(shop, context) as stream:
+        assert stream.selected_alpn_protocol() == "http/1.1"
+        cipher = stream.cipher()
+        assert cipher is not None
+        seen = told(stream)
+    assert (seen["HTTPS"], seen["wsgi.url_scheme"], seen["SSL_TLS_SNI"]) == ("on", "https", "shop.test")
+    assert (seen["SSL_PROTOCOL"], seen["SSL_CIPHER"]) == (stream.version(), cipher[0])
+    assert seen["SSL_CLIENT_VERIFY"] == "NONE"
+
+
+@pytest.mark.parametrize("name", ["shop.test", "www.shop.test", "other.test", "www.other.test"])
+def test_certificate_is_the_one_for_the_name(shop: RunningServer, authority: Authority, name: str) -> None:
+    with connect(shop, authority.client_context(), name) as stream:
+        assert told(stream)["SSL_TLS_SNI"] == name
+
+
+def test_name_that_nobody_knows_gets_the_first_certificate(shop: RunningServer, authority: Authority) -> None:
+    context = authority.client_context()
+    context.check_hostname = False
+    with connect(shop, context, "unknown.test") as stream:
+        shown = stream.getpeercert()
+    assert shown is not None
+    assert ("DNS", "shop.test") in shown["subjectAltName"]
+
+
+def test_client_certificate_is_verified_and_told(shop: RunningServer, authority: Authority) -> None:
+    own = authority.issue("alice", file="alice")
+    with connect(shop, authority.client_context(own)) as stream:
+        seen = told(stream)
+    assert seen["SSL_CLIENT_VERIFY"] == "SUCCESS"
+    assert seen["SSL_CLIENT_S_DN"] == "CN=alice,O=Shop\\, Ltd"
+    assert seen["SSL_CLIENT_I_DN"] == "CN=Test authority"
+    assert seen["SSL_CLIENT_CERT"].startswith("-----BEGIN CERTIFICATE-----")
+    assert seen["SSL_CLIENT_CERT_CHAIN_0"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_client_certificate_of_a_stranger_ends_the_connection(
+    shop: RunningServer, authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "stranger", "stranger").issue("mallory")
+    context = authority.client_context(stranger)
+    with pytest.raises(OSError, match=r"(?i)alert|reset|EOF|closed"), connect(shop, context) as stream:
+        told(stream)
+        raise ConnectionError("closed without an answer")
+
+
+def test_session_goes_on_with_whichever_worker_takes_it(shop: RunningServer, authority: Authority) -> None:
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = authority.client_context()
+        context.minimum_version = context.maximum_version = version
+        with connect(shop, context) as stream:
+            first = told(stream)["pid"]
+            session = stream.session
+        pids = set()
+        for _ in range(200):
+            streams = []
+            for _ in range(4):
+                raw = socket.create_connection((shop.host, shop.port), 20)
+                streams.append(context.wrap_socket(raw, server_hostname="shop.test", session=session))
+            for stream in streams:
+                assert stream.session_reused
+                pids.add(told(stream)["pid"])
+                session = stream.session
+                stream.close()
+            if len(pids | {first}) > 1:
+                break
+        assert len(pids | {first}) > 1
+
+
+def test_plain_http_is_told_that_the_port_speaks_tls(shop: RunningServer) -> None:
+    with socket.create_connection((shop.host, shop.port), 20) as stream:
+        stream.sendall(GET)
+        answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"speaks TLS (https)" in answer
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"\x16", b"\x16\x03\x01\x00\xff\x01\x00\x00\xfb\x03\x03", b"\x16\x03\x01\x40\x00\x01\x00\xff\xff"],
+)
+def test_handshake_that_does_not_go_on_is_dropped_in_time(shop: RunningServer, begun: bytes) -> None:
+    started = time.monotonic()
+    with socket.create_connection((shop.host, shop.port), 20) as stream:
+        stream.sendall(begun)
+        assert stream.recv(100) == b""
+    assert 0.5 < time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10",  # SSL 2
+        b"\x16\x03\x00\x48\x01" + b"\0" * 200,  # a record longer than RFC 8446 5.1 allows
+        b"\x17\x03\x03\x00\x05hello",  # data before the handshake
+        b"\x15\x03\x03\x00\x02\x01\x5a" * 300,  # warnings without end
+        b"\xff" * 1000,
+    ],
+)
+def test_what_is_no_handshake_is_answered_with_an_alert(shop: RunningServer, garbage: bytes) -> None:
+    with socket.create_connection((shop.host, shop.port), 20) as stream:
+        stream.sendall(garbage)
+        answer = b""
+        try:
+            while chunk := stream.recv(100):
+                answer += chunk
+        except ConnectionResetError:
+            pass
+    assert answer[:2] == b"\x15\x03"
+    assert len(answer) == 7
+
+
+def test_renegotiation_is_refused(shop: RunningServer, authority: Authority) -> None:
+    command = ["openssl", "s_client", "-connect", f"{shop.host}:{shop.port}", "-tls1_2", "-CAfile", str(authority.file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        assert client.stdin is not None
+        client.stdin.write(b"R\n")
+        client.stdin.flush()
+        output, _ = client.communicate(timeout=20)
+    assert b"RENEGOTIATING" in output
+    assert b"no renegotiation" in output
+
+
+def test_end_of_an_answer_is_told_by_tls_itself(shop: RunningServer, authority: Authority) -> None:
+    context = authority.client_context()
+    with connect(shop, context) as stream:
+        # A body that only the end of the connection delimits: without its close_notify this raises.
+        stream.sendall(b"GET /unframed HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert answer.endswith(b"the end")
+
+
+def test_answer_that_breaks_off_does_not_look_whole(shop: RunningServer, authority: Authority) -> None:
+    with connect(shop, authority.client_context()) as stream, pytest.raises(OSError, match=r"(?i)EOF|reset"):
+        stream.sendall(b"GET /broken HTTP/1.0\r\n\r\n")
+        while stream.recv(65536):
+            pass
+
+
+def test_large_answers_arrive_whole_through_a_slow_reader(shop: RunningServer, authority: Authority) -> None:
+    with connect(shop, authority.client_context()) as stream:
+        stream.unwrap if False else None
+        stream.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += stream.recv(1)
+        body = head.partition(b"\r\n\r\n")[2]
+        while len(body) < 20_000_000:
+            body += stream.recv(100_000)
+    assert body == b"".join(b"%09d\n" % number for number in range(2_000_000))
+
+
+def test_file_is_sent(shop: RunningServer, authority: Authority) -> None:
+    with connect(shop, authority.client_context()) as stream:
+        stream.sendall(b"GET /file HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert answer.partition(b"\r\n\r\n")[2] == Path(__file__).read_bytes() * 50
+
+
+def test_body_is_received(shop: RunningServer, authority: Authority) -> None:
+    body = b"".join(b"%09d\n" % number for number in range(300_000))
+    with connect(shop, authority.client_context()) as stream:
+        stream.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n" + body)
+        answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert answer.partition(b"\r\n\r\n")[2] == body
+
+
+def test_renewed_certificate_is_shown_to_new_connections_and_disturbs_none(
+    hostler_server: StartServer, authority: Authority, tmp_path: Path
+) -> None:
+    first = authority.issue("shop.test", "127.0.0.1", file="first")
+    chain, key = tmp_path / "live.pem", tmp_path / "live.key"
+    chain.write_bytes(first.chain.read_bytes())
+    key.write_bytes(first.key.read_bytes())
+    server = hostler_server(
+        ROBUST, "--certificate", str(chain), bind=f"https://127.0.0.1:{free_port()}", env={"HOSTLER_LOG_LEVEL": "info"}
+    )
+    context = authority.client_context()
+    with connect(server, context) as kept:
+        before = kept.getpeercert(binary_form=True)
+        key.write_text("half written")
+        server.stderr.wait_for("going on with the certificates there were")
+        second = authority.issue("shop.test", "127.0.0.1", file="second")
+        chain.write_bytes(second.chain.read_bytes())
+        key.write_bytes(second.key.read_bytes())
+        server.stderr.wait_for("the certificates have changed")
+        with connect(server, context) as fresh:
+            assert fresh.getpeercert(binary_form=True) != before
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert kept.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_reload_takes_new_certificates_and_keeps_sessions(
+    hostler_server: StartServer, authority: Authority, tmp_path: Path
+) -> None:
+    first, second = (authority.issue("shop.test", file=name) for name in ("one", "two"))
+    config = tmp_path / "hostler.toml"
+    port = free_port()
+
+    def write(certificate: Certificate) -> None:
+        config.write_text(
+            f'app.target = "{ROBUST}"\n[server]\nbind = [{{ address = "https://127.0.0.1:{port}", '
+            f'certificate = "{certificate.chain}" }}]\n'
+        )
+
+    write(first)
+    server = hostler_server(None, "--config", str(config), bind="")
+    context = authority.client_context()
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="shop.test") as stream:
+        before = stream.getpeercert(binary_form=True)
+        told(stream)
+        session = stream.session
+    write(second)
+    server.signal(signal.SIGHUP)
+    server.stderr.wait_for("reload")
+    server.notifications.wait_for("READY=1", count=2)
+    raw = socket.create_connection(("127.0.0.1", port), 20)
+    with context.wrap_socket(raw, server_hostname="shop.test", session=session) as stream:
+        assert stream.session_reused
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="shop.test") as stream:
+        assert stream.getpeercert(binary_form=True) != before
+
+
+def test_listener_may_demand_client_certificates_for_itself(
+    hostler_server: StartServer, authority: Authority, certificate: Certificate
+) -> None:
+    port = free_port()
+    own = f"https://127.0.0.1:{port}?client_auth=required&client_ca={authority.file}"
+    server = hostler_server(
+        ROBUST, "--certificate", str(certificate.chain), "--bind", own, bind=f"https://127.0.0.1:{free_port()}"
+    )
+    with connect(server, authority.client_context()) as stream:
+        assert told(stream)["SSL_CLIENT_VERIFY"] == "NONE"
+        session = stream.session
+    server.port = port
+    with connect(server, authority.client_context(certificate)) as stream:
+        assert told(stream)["SSL_CLIENT_VERIFY"] == "SUCCESS"
+    # Neither without one, nor with a session from where none is asked for.
+    context = authority.client_context()
+    with pytest.raises(OSError, match=r"(?i)alert|reset|EOF|closed"):
+        raw = socket.create_connection((server.host, port), 20)
+        with context.wrap_socket(raw, server_hostname="shop.test", session=None) as stream:
+            told(stream)
+            raise ConnectionError("closed without an answer")
+    del session
+
+
+def test_proxy_protocol_comes_before_the_handshake(
+    hostler_server: StartServer, authority: Authority, certificate: Certificate
+) -> None:
+    bind = f"https://127.0.0.1:{free_port()}?proxy_protocol=on"
+    server = hostler_server(ROBUST, "--certificate", str(certificate.chain), bind=bind)
+    for split in (False, True):
+        raw = socket.create_connection((server.host, server.port), 20)
+        header = b"PROXY TCP4 203.0.113.7 192.0.2.1 5555 443\r\n"
+        if split:
+            raw.sendall(header)
+            stream = authority.client_context().wrap_socket(raw, server_hostname="shop.test")
+        else:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            hello = authority.client_context().wrap_bio(incoming, outgoing, server_hostname="shop.test")
+            with pytest.raises(ssl.SSLWantReadError):
+                hello.do_handshake()
+            raw.sendall(header + outgoing.read())
+            assert raw.recv(3) == b"\x16\x03\x03"
+            raw.close()
+            continue
+        with stream:
+            seen = told(stream)
+        assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("203.0.113.7", "https")
+
+
+@pytest.mark.parametrize("command", [("check",), ("run",)])
+def test_what_is_wrong_with_certificates_is_told_at_the_start(
+    authority: Authority, certificate: Certificate, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    other = authority.issue("elsewhere.test")
+    broken = tmp_path / "broken.pem"
+    stranger = Authority(tmp_path / "stranger", "stranger")
+    broken.write_bytes(certificate.chain.read_bytes().replace(authority.file.read_bytes(), stranger.file.read_bytes()))
+    cases = [
+        (["--certificate", str(certificate.chain), "--key", str(other.key)], "does not belong to this certificate"),
+        (["--certificate", str(broken), "--key", str(certificate.key)], "the chain is broken"),
+        (["--certificate", str(tmp_path / "none.pem")], "is not there"),
+        ([], "tls.certificate names no certificate"),
+        (["--certificate", str(certificate.key), "--key", str(certificate.key)], "no certificate in it"),
+    ]
+    for options, said in cases:
+        from tests.e2e.harness import run_hostler
+
+        done = run_hostler(*command, ROBUST, "--bind", "https://127.0.0.1:0", *options)
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+
+
+def test_expired_certificate_is_warned_of(authority: Authority) -> None:
+    from tests.e2e.harness import run_hostler
+
+    old = authority.issue("old.test", days=-2)
+    done = run_hostler("check", ROBUST, "--bind", "https://127.0.0.1:0", "--certificate", str(old.chain))
+    assert done.returncode == 0, done.stderr
+    assert "old.test" in done.stdout and "expired 2 days ago; renew it" in done.stdout
