@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.certificates import Authority, Certificate
-from tests.e2e.harness import RunningServer, StartServer, free_port, start_server
+from tests.e2e.harness import PATIENCE, ROOT, RunningServer, StartServer, free_port, start_server
 
 ROBUST = "tests.e2e.apps.tls:app"
 GET = b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
@@ -45,15 +46,35 @@ def shop(authority: Authority, certificate: Certificate) -> Iterator[RunningServ
 
 
 def connect(server: RunningServer, context: ssl.SSLContext, name: str = "shop.test") -> ssl.SSLSocket:
-    return context.wrap_socket(socket.create_connection((server.host, server.port), 20), server_hostname=name)
+    raw = socket.create_connection((server.host, server.port), 20)
+    # An end that TLS does not tell is an error.
+    return context.wrap_socket(raw, server_hostname=name, suppress_ragged_eofs=False)
+
+
+def hostler(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "hostler", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=ROOT)
+
+
+def read_all(stream: ssl.SSLSocket, request: bytes) -> bytes:
+    """Send a request, and read until TLS tells the end."""
+    stream.sendall(request)
+    return b"".join(iter(lambda: stream.recv(65536), b""))
 
 
 def told(stream: ssl.SSLSocket) -> dict[str, str]:
     """What the application was told of a request."""
-    stream.sendall(GET)
-    answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    answer = read_all(stream, GET)
     body = answer.partition(b"\r\n\r\n")[2].decode()
     return dict(line.split("=", 1) for line in body.replace("\n ", " ").splitlines())
+
+
+def refused(server: RunningServer, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> None:
+    """Connect and ask; the error of the refusal is the caller's."""
+    raw = socket.create_connection((server.host, server.port), 20)
+    with context.wrap_socket(raw, server_hostname="shop.test", suppress_ragged_eofs=False, session=session) as stream:
+        told(stream)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -62,11 +83,11 @@ def test_both_versions_are_spoken_and_told(shop: RunningServer, authority: Autho
     context.minimum_version = context.maximum_version = version
     with connect(shop, context) as stream:
         assert stream.selected_alpn_protocol() == "http/1.1"
-        cipher = stream.cipher()
+        cipher, spoken = stream.cipher(), stream.version()
         assert cipher is not None
         seen = told(stream)
     assert (seen["HTTPS"], seen["wsgi.url_scheme"], seen["SSL_TLS_SNI"]) == ("on", "https", "shop.test")
-    assert (seen["SSL_PROTOCOL"], seen["SSL_CIPHER"]) == (stream.version(), cipher[0])
+    assert (seen["SSL_PROTOCOL"], seen["SSL_CIPHER"]) == (spoken, cipher[0])
     assert seen["SSL_CLIENT_VERIFY"] == "NONE"
 
 
@@ -101,9 +122,8 @@ def test_client_certificate_of_a_stranger_ends_the_connection(
 ) -> None:
     stranger = Authority(tmp_path / "stranger", "stranger").issue("mallory")
     context = authority.client_context(stranger)
-    with pytest.raises(OSError, match=r"(?i)alert|reset|EOF|closed"), connect(shop, context) as stream:
-        told(stream)
-        raise ConnectionError("closed without an answer")
+    with pytest.raises(OSError, match=r"(?i)alert|reset|EOF"):
+        refused(shop, context)
 
 
 def test_session_goes_on_with_whichever_worker_takes_it(shop: RunningServer, authority: Authority) -> None:
@@ -155,7 +175,6 @@ def test_handshake_that_does_not_go_on_is_dropped_in_time(shop: RunningServer, b
         b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10",  # SSL 2
         b"\x16\x03\x00\x48\x01" + b"\0" * 200,  # a record longer than RFC 8446 5.1 allows
         b"\x17\x03\x03\x00\x05hello",  # data before the handshake
-        b"\x15\x03\x03\x00\x02\x01\x5a" * 300,  # warnings without end
         b"\xff" * 1000,
     ],
 )
@@ -194,22 +213,18 @@ def test_end_of_an_answer_is_told_by_tls_itself(shop: RunningServer, authority: 
 
 def test_answer_that_breaks_off_does_not_look_whole(shop: RunningServer, authority: Authority) -> None:
     with connect(shop, authority.client_context()) as stream, pytest.raises(OSError, match=r"(?i)EOF|reset"):
-        stream.sendall(b"GET /broken HTTP/1.0\r\n\r\n")
-        while stream.recv(65536):
-            pass
+        read_all(stream, b"GET /broken HTTP/1.0\r\n\r\n")
 
 
 def test_large_answers_arrive_whole_through_a_slow_reader(shop: RunningServer, authority: Authority) -> None:
     with connect(shop, authority.client_context()) as stream:
-        stream.unwrap if False else None
         stream.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += stream.recv(1)
-        body = head.partition(b"\r\n\r\n")[2]
-        while len(body) < 20_000_000:
-            body += stream.recv(100_000)
-    assert body == b"".join(b"%09d\n" % number for number in range(2_000_000))
+        parts = [stream.recv(1) for _ in range(500)]
+        # By now all buffers on the way are full.
+        while not parts[-1].endswith(b"the end\n"):
+            parts.append(stream.recv(100_000))
+    body = b"".join(parts).partition(b"\r\n\r\n")[2]
+    assert body == b"".join(b"%09d\n" % number for number in range(1_000_000)) + b"the end\n"
 
 
 def test_file_is_sent(shop: RunningServer, authority: Authority) -> None:
@@ -291,20 +306,17 @@ def test_listener_may_demand_client_certificates_for_itself(
     server = hostler_server(
         ROBUST, "--certificate", str(certificate.chain), "--bind", own, bind=f"https://127.0.0.1:{free_port()}"
     )
-    with connect(server, authority.client_context()) as stream:
+    context = authority.client_context()
+    with connect(server, context) as stream:
         assert told(stream)["SSL_CLIENT_VERIFY"] == "NONE"
         session = stream.session
     server.port = port
     with connect(server, authority.client_context(certificate)) as stream:
         assert told(stream)["SSL_CLIENT_VERIFY"] == "SUCCESS"
     # Neither without one, nor with a session from where none is asked for.
-    context = authority.client_context()
-    with pytest.raises(OSError, match=r"(?i)alert|reset|EOF|closed"):
-        raw = socket.create_connection((server.host, port), 20)
-        with context.wrap_socket(raw, server_hostname="shop.test", session=None) as stream:
-            told(stream)
-            raise ConnectionError("closed without an answer")
-    del session
+    for known in (None, session):
+        with pytest.raises(OSError, match=r"(?i)alert|reset|EOF"):
+            refused(server, context, known)
 
 
 def test_proxy_protocol_comes_before_the_handshake(
@@ -348,17 +360,14 @@ def test_what_is_wrong_with_certificates_is_told_at_the_start(
         (["--certificate", str(certificate.key), "--key", str(certificate.key)], "no certificate in it"),
     ]
     for options, said in cases:
-        from tests.e2e.harness import run_hostler
-
-        done = run_hostler(*command, ROBUST, "--bind", "https://127.0.0.1:0", *options)
+        done = hostler(*command, ROBUST, "--bind", "https://127.0.0.1:0", *options)
         assert done.returncode == 2, done.stderr
         assert said in done.stderr
 
 
 def test_expired_certificate_is_warned_of(authority: Authority) -> None:
-    from tests.e2e.harness import run_hostler
-
-    old = authority.issue("old.test", days=-2)
-    done = run_hostler("check", ROBUST, "--bind", "https://127.0.0.1:0", "--certificate", str(old.chain))
+    old = authority.issue("old.test", days=-1)
+    done = hostler("check", ROBUST, "--bind", "https://127.0.0.1:0", "--certificate", str(old.chain))
     assert done.returncode == 0, done.stderr
-    assert "old.test" in done.stdout and "expired 2 days ago; renew it" in done.stdout
+    assert "old.test" in done.stdout
+    assert "expired 1 d ago; renew it" in done.stdout

@@ -119,7 +119,7 @@ fn check_chain(chain: &[CertificateDer<'_>], now: i64) -> Result<Option<String>,
         if certificate.not_after < now {
             let days = (now - certificate.not_after) / 86_400;
             Some(format!(
-                "the certificate of {whose:?} expired {days} days ago; renew it"
+                "the certificate of {whose:?} expired {days} d ago; renew it"
             ))
         } else if certificate.not_before > now {
             Some(format!(

@@ -1,6 +1,6 @@
 """Keeps the certificates of one generation: reads them, and again when their files change.
 
-Theory: files are looked at every few seconds, by their times and sizes. A change is taken up when two looks in a row
+Theory: files are looked at every second, by their times and sizes. A change is taken up when two looks in a row
 find the same, as a certificate and its key are written one after the other. What cannot be used is told of once, and
 what there was stays.
 """
@@ -19,7 +19,7 @@ from hostler.tls.store import Store
 from hostler.tls.tickets import TicketKeys
 
 # Arbitrary: soon enough after a renewal, and nothing to be noticed by even with many files.
-INTERVAL = 2.0
+INTERVAL = 1.0
 
 # Returns warnings about contents; raises ValueError with what is wrong.
 CheckContents = Callable[[bytes], Sequence[str]]

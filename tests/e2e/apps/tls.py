@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-LARGE = b"".join(b"%09d\n" % number for number in range(2_000_000))
+LARGE = b"".join(b"%09d\n" % number for number in range(1_000_000)) + b"the end\n"
 FILE = Path(__file__).parents[1] / "test_tls.py"
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
