@@ -12,6 +12,7 @@ from typing import Any
 from hostler.config.kind import (
     LARGEST,
     LONGEST,
+    AddressList,
     Boolean,
     Duration,
     Integer,
@@ -112,13 +113,31 @@ def _build_value(kind: Kind) -> Schema:
             return _amount("integer", 0, 0o777, _OCTAL)
         case Text() | Location():
             return {"anyOf": [_build_text(kind), _REFERENCE]}
+        case AddressList(filled=filled):
+            return _build_list(_build_address(), int(filled))
         case TextList(filled=filled):
-            item = {"type": "string", "minLength": 1, **_CLEAN}
-            return {"anyOf": [item, {"type": "array", "items": item, "minItems": int(filled)}]}
+            return _build_list({"type": "string", "minLength": 1, **_CLEAN}, int(filled))
         case Table():
             item = {"anyOf": [{"type": ["string", "number", "boolean"]}, _REFERENCE]}
             return {"type": "object", "propertyNames": {"pattern": "^[^=\\u0000]+$"}, "additionalProperties": item}
     raise TypeError(f"no schema for values of the kind {kind.name}")
+
+
+def _build_list(item: Schema, minimum: int) -> Schema:
+    """Describe a list of so many items at least, or a single one."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": minimum}]}
+
+
+def _build_address() -> Schema:
+    """Describe an address: a text, or a table with one and what would stand behind its question mark."""
+    text = {"type": "string", "minLength": 1, **_CLEAN}
+    table = {
+        "type": "object",
+        "properties": {"address": text},
+        "required": ["address"],
+        "additionalProperties": {"type": ["string", "integer", "boolean"]},
+    }
+    return {"anyOf": [text, table]}
 
 
 def _amount(number: str, minimum: float, maximum: float, pattern: str) -> Schema:

@@ -75,7 +75,7 @@ class TcpAddress:
     def __str__(self) -> str:
         """Return the URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'http' if self.speech.tls is None else TLS_SCHEME}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ MISTAKES = [
     ("hostler.yaml", "a: \x07\n", None),
     ("hostler.yaml", "a: &a [*a]\n", "hostler.yaml: not valid YAML: nested too deeply"),
     ("hostler.yaml", 'app:\n  env: {A: "\\ud800"}\n', "hostler.yaml:2: not valid YAML: a text has half of a surrogate pair (column 12)"),
-    ("hostler.yaml", "server:\n  bind: [[[1]], {a: 1}]\n", "hostler.yaml:2: server.bind is [a list, a table]; it must be a list of at least one text, none of them empty"),
+    ("hostler.yaml", "server:\n  bind: [[[1]], {a: 1}]\n", "hostler.yaml:2: server.bind is [a list, a table]; it must be a list of at least one text, or of tables such as { address = \"https://:443\", certificate = \"a.pem\" }"),
     ("hostler.yaml", "env: 1\n", "hostler.yaml:1: env must hold overlays, such as env.production"),
     ("hostler.json", '{"workers": {\n"count": 0}}', 'hostler.json:2: workers.count is 0; it must be "auto" or a whole number from 1 to 1024'),
     ("hostler.json", '{"workers": {"count": 1,\n}}', None),

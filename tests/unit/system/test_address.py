@@ -34,6 +34,7 @@ from hostler.system.address import (
         ("[::1]:8000", TcpAddress("::1", 8000)),
         ("http://127.0.0.1:8000", TcpAddress("127.0.0.1", 8000)),
         ("http://[::]:8000/", TcpAddress("::", 8000)),
+        ("https://host:443", TcpAddress("host", 443)),
         ("unix:/run/shop.sock", UnixAddress(Path("/run/shop.sock"))),
         ("unix:///run/shop.sock", UnixAddress(Path("/run/shop.sock"))),
         ("unix:shop.sock", UnixAddress(Path("shop.sock"))),
@@ -52,7 +53,7 @@ def test_form_is_understood(text: str, address: Address) -> None:
     "text",
     [
         "", "localhost", "localhost:", "localhost:http", "1.2.3.4:65536", ":-1", "::1:8000", "[::1]", "[host]:80",
-        "http://host/path:80", "https://host:443", "unix:", "unix:@", "unix:/", "fd://", "fd://a/b", "host name:80",
+        "http://host/path:80", "https://host", "unix:", "unix:@", "unix:/", "fd://", "fd://a/b", "host name:80",
         "unix:/s?mode=9", "unix:/s?mode=1777", "unix:/s?owner=me", "@shop?mode=600", "unix:/" + "a" * 107, ":٣",
     ],
 )  # fmt: skip
@@ -127,10 +128,10 @@ def test_http_without_a_header_before_it_is_spoken_where_nothing_is_said() -> No
 @pytest.mark.parametrize(
     "text,known",
     [
-        ("8000?protocol=ajp", f"{', '.join(PROTOCOLS)} are known"),
-        ("8000?protocol=", f"{', '.join(PROTOCOLS)} are known"),
-        ("8000?protocol=UWSGI", f"{', '.join(PROTOCOLS)} are known"),
-        ("unix:/s?protocol=ajp", f"{', '.join(PROTOCOLS)} are known"),
+        ("8000?protocol=ajp", f"{', '.join(PROTOCOLS)}, https are known"),
+        ("8000?protocol=", f"{', '.join(PROTOCOLS)}, https are known"),
+        ("8000?protocol=UWSGI", f"{', '.join(PROTOCOLS)}, https are known"),
+        ("unix:/s?protocol=ajp", f"{', '.join(PROTOCOLS)}, https are known"),
         ("8000?proxy_protocol=yes", "proxy_protocol is on or off, not 'yes'"),
         ("8000?proxy_protocol", "proxy_protocol is on or off, not ''"),
         ("8000?tls=on", "unknown 'tls'; protocol, proxy_protocol are known"),
@@ -176,3 +177,24 @@ def test_ipv6_wildcard_keeps_what_is_spoken_there() -> None:
     parsed = parse_addresses([":80", "uwsgi://[::]:80"])[1]
     assert parsed == TcpAddress("::", 80, v6_only=True)
     assert parsed.speech == Speech("uwsgi")
+
+
+@pytest.mark.parametrize(
+    "text,speech",
+    [
+        ("https://:443", Speech(tls=())),
+        ("unix:/s?protocol=https", Speech(tls=())),
+        (
+            "https://:443?min_version=1.3&certificate=/a&proxy_protocol=on",
+            Speech(proxy_protocol=True, tls=(("certificate", "/a"), ("min_version", "1.3"))),
+        ),
+    ],
+)
+def test_address_may_ask_for_tls(text: str, speech: Speech) -> None:
+    address = parse_address(text)
+    assert (address.speech, address.speech.scheme) == (speech, "https")
+
+
+def test_certificate_without_tls_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'certificate' is for https://, and this address has no TLS"):
+        parse_address("http://:80?certificate=/a")
