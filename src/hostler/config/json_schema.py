@@ -113,10 +113,9 @@ def _build_value(kind: Kind) -> Schema:
             return _amount("integer", 0, 0o777, _OCTAL)
         case Text() | Location():
             return {"anyOf": [_build_text(kind), _REFERENCE]}
-        case AddressList(filled=filled):
-            return _build_list(_build_address(), int(filled))
         case TextList(filled=filled):
-            return _build_list({"type": "string", "minLength": 1, **_CLEAN}, int(filled))
+            text = {"type": "string", "minLength": 1, **_CLEAN}
+            return _build_list(_build_address() if isinstance(kind, AddressList) else text, int(filled))
         case Table():
             item = {"anyOf": [{"type": ["string", "number", "boolean"]}, _REFERENCE]}
             return {"type": "object", "propertyNames": {"pattern": "^[^=\\u0000]+$"}, "additionalProperties": item}
