@@ -54,7 +54,7 @@ def test_worker_that_has_grown_is_replaced(hostler_server: StartServer, tmp_path
     options = ("--chdir", str(tmp_path), "--workers", "2", "--workers-max-memory-growth", "32MiB")
     server = hostler_server("leak:app", *options)
     before = server.children()
-    # Memory is looked at every five seconds, and what is there at the first look is the beginning.
+    # Memory is looked at every two seconds, and what is there at the first look is the beginning.
     wait_until(lambda: server.get("/leak").status == 200 and "has grown by" in server.stderr.text, "a recycling")
     wait_until(lambda: len(set(server.children()) & set(before)) < 2, "the end of the one that has grown")
     assert "(workers.max_memory_growth)" in server.stderr.text

@@ -57,7 +57,7 @@ def test_no_request_fails_in_upgrades(
 ) -> None:
     server = hostler_server(APP, *options)
     with (
-        Wrk(find_peer("wrk"), server.url + "/", 4) as wrk,
+        Wrk(find_peer("wrk"), server.url + "/", 3) as wrk,
         StrictLoad(server, "/work", b"worked\n", 4) as slow,
         StrictLoad(server, "/", b"hello\n", 2) as quick,
     ):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 # By how much a child's own limits may be below the configured ones, at most (arbitrary).
 JITTER = 0.1
 # Between two looks at the memory, in seconds (arbitrary: leaks take longer, and a look costs a read per child).
-INTERVAL = 5.0
+INTERVAL = 2.0
 
 _MEBIBYTE = 1 << 20
 

@@ -559,9 +559,9 @@ class TestWear:
         drive.wait(50)
         assert drive.asked(Measure) == []
         drive = self.worn(1, growth=100)
-        drive.wait(5)
+        drive.wait(2)
         drive.wait(1)
-        drive.wait(4)
+        drive.wait(1)
         assert len(drive.asked(Measure)) == 2
 
 
