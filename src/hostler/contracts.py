@@ -70,13 +70,15 @@ class ChildContext:
         slot: which of its role it is, from 1.
         status_fd: a pipe to the supervisor for messages, one JSON object per line: {"event": "started", "pid": ...},
             {"event": "ready", "serves": ...} ("serves" is for people, such as "ASGI on uvloop", and may be left out),
-            {"event": "failed", "message": ..., "details": ..., "status": ...} and {"event": "recycle"}.
+            {"event": "failed", "message": ..., "details": ..., "status": ...}, {"event": "recycle"}, and
+            {"event": "reported"} once a report that was asked for is written.
         lifeline_fd: a pipe that nobody writes to; its end of file means that the supervisor is gone.
         control_fd: where requests to fork arrive, for a child that forks others; -1 for all else.
         supervisor_pid: the parent that it has, or will have once it is adopted.
         listeners: the listeners it serves.
         board_fd: the scoreboard, for a child that writes to it; -1 for all else.
         board_offset: where its block begins there.
+        report_fd: memory that it writes to when it is asked what it is doing (`system.report`); -1 for none.
     """
 
     role: str
@@ -88,6 +90,7 @@ class ChildContext:
     listeners: tuple[Listener, ...] = ()
     board_fd: int = -1
     board_offset: int = 0
+    report_fd: int = -1
 
 
 # Runs a child's whole life and returns its exit status.

@@ -35,6 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Generous on purpose: a wait ends with its event, so that only a failing test ever uses up the whole of it.
 PATIENCE = 30.0
 
+# Where a server makes its control socket: beside the socket that it notifies, so that no test meets another's server.
+CONTROL_VARIABLE = "HOSTLER_CONTROL_DIRECTORY"
+
 # Variables that would configure the server behind a test's back.
 _FOREIGN_VARIABLES = (
     "PORT",
@@ -179,6 +182,11 @@ class RunningServer:
         if self.socket_path:
             raise ServerError(f"{self.socket_path} is a unix socket and has no URL")
         return f"{'http' if self.tls is None else 'https'}://{self.host}:{self.port}"
+
+    @property
+    def control_directory(self) -> Path:
+        """Where its control socket is."""
+        return Path(self._notify.getsockname()).parent / "control"
 
     def log(self) -> str:
         """All that the group has written so far, standard error first."""
@@ -380,7 +388,12 @@ def start_group(
     process = subprocess.Popen(
         arguments,
         cwd=cwd or ROOT,
-        env={**_clean_environment(), **(env or {}), "NOTIFY_SOCKET": str(directory / "notify")},
+        env={
+            **_clean_environment(),
+            CONTROL_VARIABLE: str(directory / "control"),
+            **(env or {}),
+            "NOTIFY_SOCKET": str(directory / "notify"),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -110,9 +110,11 @@ class TestWorkerSurroundings:
         )
         shop.start()
         found = shop.facts()["descriptors"]
-        # Standard output and error, status pipe and lifeline; listener, connection and the engine's two signal sockets.
+        # Pipes: standard output and error, status and lifeline. Sockets: listener, connection, two of the engine's for
+        # signals, one for copies of log records.
         assert sum(each.startswith("pipe:") for each in found) == 4
-        assert sum(each.startswith("socket:") for each in found) == 4
+        assert sum(each.startswith("socket:") for each in found) == 5
+        assert sum("hostler-report" in each for each in found) == 1
         assert not any("shop.pid" in each for each in found)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

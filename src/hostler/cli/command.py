@@ -58,10 +58,31 @@ COMMANDS = {
         "import FILE [--output FILE]",
         "write hostler.toml from a configuration of Gunicorn or uWSGI",
     ),
+    "status": Entry("hostler.cli.status", "status [OPTIONS]", "show what runs, and how it is"),
+    "requests": Entry(
+        "hostler.cli.requests", "requests [OPTIONS]", "show the requests that are in progress, the oldest first"
+    ),
+    "reload": Entry(
+        "hostler.cli.reload", "reload [OPTIONS]", "take new code and configuration over, without losing a request"
+    ),
+    "scale": Entry(
+        "hostler.cli.scale", "scale N|+N|-N [OPTIONS]", "change the number of workers, until the next reload"
+    ),
+    "upgrade": Entry(
+        "hostler.cli.upgrade", "upgrade [OPTIONS]", "replace the running program itself, without losing a request"
+    ),
+    "stop": Entry("hostler.cli.stop", "stop [--now] [OPTIONS]", "end a server, and wait until it has ended"),
+    "logs": Entry("hostler.cli.logs", "logs [-f] [-n N] [OPTIONS]", "show the latest records of the server log"),
+    "reopen": Entry("hostler.cli.reopen", "reopen [OPTIONS]", "open the log files again, after they were moved away"),
+    "stacks": Entry(
+        "hostler.cli.stacks", "stacks [WORKER] [OPTIONS]", "show what every thread and task of a worker is doing"
+    ),
     "version": Entry("hostler.cli.version", "version", "print the versions of Hostler and of Python"),
     "help": Entry("hostler.cli.help", "help [COMMAND | options]", "explain a command, or list every option"),
 }
 
+# The commands that talk to a running server.
+WITH_INSTANCE = ("status", "requests", "reload", "scale", "upgrade", "stop", "logs", "reopen", "stacks")
 # The commands that take the options of the schema.
 WITH_OPTIONS = ("run", "dev", "check", "doctor", "config", "generate")
 
@@ -72,6 +93,7 @@ EXIT_STATUSES = {
     3: "The application could not be found or could not be loaded.",
     4: "A listener could not be bound, or a descriptor handed over is no listening socket.",
     5: "The operating system refused something that needs more rights: user, group, port or file.",
+    6: "No server runs that a command could talk to, or several do and none was named.",
     INTERRUPTED: "A command other than a server was interrupted from the keyboard.",
     PIPE_CLOSED: "Whoever read the output closed it.",
 }

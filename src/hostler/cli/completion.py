@@ -7,12 +7,14 @@ are module names, so that no name is ever expanded by the shell.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hostler.cli import instance
 from hostler.cli.arguments import build_parser
-from hostler.cli.command import COMMANDS, WITH_OPTIONS
+from hostler.cli.command import COMMANDS, WITH_INSTANCE, WITH_OPTIONS
 from hostler.cli.config import ACTIONS
 from hostler.config.kind import Integer, Location, Text
 from hostler.config.origin import suggest
@@ -28,6 +30,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     "help": (*COMMANDS, "options"),
     "version": (),
 }
+WITH_FLAGS = (*WITH_OPTIONS, *WITH_INSTANCE)
 _WITH_APPLICATION = tuple(name for name, entry in COMMANDS.items() if "[APP]" in entry.usage)
 _APPLICATION = "app.target"
 # Of the files that have headers; those of other syntaxes would need a parser.
@@ -86,15 +89,18 @@ def describe_values(switch: Switch) -> Values:
     return Values(has_files=is_path or switch.metavar in {"PATH", "FILE"})
 
 
+@functools.cache
 def list_switches(command: str) -> Sequence[Switch]:
     """List the flags of a command."""
+    if command in WITH_INSTANCE:
+        return instance.build_parser(command).list_switches()
     return build_parser(command, show_all=True).list_switches()
 
 
 def list_all_switches() -> Iterator[Switch]:
     """List the flags of all commands, each once."""
     seen: list[Switch] = []
-    for command in WITH_OPTIONS:
+    for command in WITH_FLAGS:
         for switch in list_switches(command):
             if switch not in seen:
                 seen.append(switch)
@@ -113,9 +119,9 @@ def write_bash() -> str:
         known="|".join(COMMANDS),
         with_application="|".join(_WITH_APPLICATION),
         commands=" ".join(COMMANDS),
-        others="|".join(name for name in COMMANDS if name not in {*WITH_OPTIONS, *WORDS}) or "-",
+        others="|".join(name for name in COMMANDS if name not in {*WITH_FLAGS, *WORDS}) or "-",
         flags=_write_cases(
-            (command, f'flags="{" ".join(_list_spellings(list_switches(command)))}"') for command in WITH_OPTIONS
+            (command, f'flags="{" ".join(_list_spellings(list_switches(command)))}"') for command in WITH_FLAGS
         ),
         words=_write_cases((command, f'words="{" ".join(words)}"') for command, words in WORDS.items()),
         values=_write_cases(
@@ -142,10 +148,10 @@ def write_zsh() -> str:
         known="|".join(COMMANDS),
         with_application="|".join(_WITH_APPLICATION),
         commands=_write_zsh_list((name, entry.summary) for name, entry in COMMANDS.items()),
-        others="|".join(name for name in COMMANDS if name not in {*WITH_OPTIONS, *WORDS}) or "-",
+        others="|".join(name for name in COMMANDS if name not in {*WITH_FLAGS, *WORDS}) or "-",
         flags=_write_cases(
             (command, f"flags=({_write_zsh_list(_describe_spellings(list_switches(command)))}\n            )")
-            for command in WITH_OPTIONS
+            for command in WITH_FLAGS
         ),
         words=_write_cases(
             (command, f"compadd -- {' '.join(words)}\n            return") for command, words in WORDS.items() if words
@@ -186,10 +192,10 @@ def write_fish() -> str:
     lines += [
         f"complete -c hostler -F -n '__hostler_is {command}'"
         for command in COMMANDS
-        if command not in {*WITH_OPTIONS, *WORDS}
+        if command not in {*WITH_FLAGS, *WORDS}
     ]
     for switch in list_all_switches():
-        commands = " ".join(command for command in WITH_OPTIONS if switch in list_switches(command))
+        commands = " ".join(command for command in WITH_FLAGS if switch in list_switches(command))
         lines += _write_fish_switch(switch, commands)
     return _FISH.format(
         lines="\n".join(lines), commands=" ".join(COMMANDS), with_application=" ".join(_WITH_APPLICATION)

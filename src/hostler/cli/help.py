@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hostler.cli.command import COMMANDS, EXIT_STATUSES, WITH_OPTIONS
+from hostler.cli.command import COMMANDS, EXIT_STATUSES, WITH_INSTANCE, WITH_OPTIONS
 from hostler.config.origin import suggest
 from hostler.errors import ConfigurationError
 
@@ -44,6 +44,8 @@ def execute(arguments: Sequence[str]) -> int:
         print(f"\nexit statuses:\n{write_exit_statuses()}")
     elif topic in WITH_OPTIONS:
         print(write_options(topic, show_all=False), end="")
+    elif topic in WITH_INSTANCE:
+        print(write_operation(topic), end="")
     elif topic in COMMANDS:
         print(f"usage: hostler {COMMANDS[topic].usage}\n\n{COMMANDS[topic].summary}")
     else:
@@ -63,6 +65,13 @@ def write_options(command: str, *, show_all: bool, width: int | None = None) -> 
     from hostler.cli.arguments import build_parser  # the overview needs none of it
 
     return build_parser(command, show_all=show_all, width=width).format_help()
+
+
+def write_operation(topic: str, *, width: int | None = None) -> str:
+    """Write the help of a command that talks to a running server."""
+    from hostler.cli.instance import build_parser  # the overview needs none of it
+
+    return build_parser(topic, width=width).format_help()
 
 
 def write_exit_statuses() -> str:

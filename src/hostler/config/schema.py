@@ -158,7 +158,8 @@ class Server:
     name: str | None = option(
         None,
         Text(word="NAME", optional=True),
-        doc="The name in process titles, in place of the application's target.",
+        doc="The name in process titles, in place of the application's target, and the name of the instance for "
+        "commands such as `hostler status`, in place of the directory's.",
     )
     header: str = option(
         "hostler",
@@ -723,6 +724,41 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """The control socket, on which `hostler status`, `top`, `reload` and others talk to a running server."""
+
+    # On, as the file is for the user alone who could send signals as well.
+    enabled: bool = option(
+        True,
+        Boolean(),
+        doc="Listen on a control socket, which the user that runs Hostler and root may use. Where it cannot be made, a "
+        "warning is logged and the server runs all the same.",
+        reloadable=False,
+    )
+    socket: Path | None = option(  # noqa: RUF009 - declares a field
+        None,
+        Location(optional=True),
+        doc="The socket file, in place of one in `control.directory` that is called as the instance. Commands find it "
+        "with `--socket` or `HOSTLER_CONTROL_SOCKET`.",
+        reloadable=False,
+    )
+    directory: Path | None = option(  # noqa: RUF009 - declares a field
+        None,
+        Location(optional=True),
+        doc="Where the sockets of all instances are, in place of `/run/hostler` for root, and of "
+        "`$XDG_RUNTIME_DIR/hostler` or `/tmp/hostler-UID` for others. Commands look there if "
+        "`HOSTLER_CONTROL_DIRECTORY` says so.",
+        reloadable=False,
+    )
+    group: str | None = option(
+        None,
+        Text(word="GROUP", optional=True),
+        doc="A group, by name or number, whose members may use the control socket, too.",
+        reloadable=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """What `hostler dev` watches."""
 
@@ -759,6 +795,7 @@ class Config:
     reload: Reload = field(default_factory=Reload)
     metrics: Metrics = field(default_factory=Metrics)
     scaling: Scaling = field(default_factory=Scaling)
+    control: Control = field(default_factory=Control)
     dev: Dev = field(default_factory=Dev)
 
 
@@ -778,6 +815,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "reload": Reload,
         "metrics": Metrics,
         "scaling": Scaling,
+        "control": Control,
         "dev": Dev,
     }
 )

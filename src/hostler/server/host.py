@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from platform import python_version
+from typing import Any, NoReturn
 
 import hostler
 from hostler.app import discover
 from hostler.config import Config
 from hostler.contracts import ChildContext, ChildMain, Listener, ServerHooks
+from hostler.control.server import Clock, ControlServer
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
 from hostler.metrics.role import GRACEFUL_TIMEOUT, METRICS, MetricsPlan, run_metrics, wants_metrics
+from hostler.server.console import Console
+from hostler.server.control_socket import build_permission, open_listener
 from hostler.server.hookline import HookLine
 from hostler.server.listeners import ListenerPool
 from hostler.server.load import LoadMeter
@@ -33,6 +37,7 @@ from hostler.system.channel import send_message
 from hostler.system.clock import SystemClock
 from hostler.system.cpu import usable_cores
 from hostler.system.entropy import random_bytes
+from hostler.system.local_socket import LocalListener
 from hostler.system.pidfile import PidFile
 from hostler.system.process import (
     become_subreaper,
@@ -46,6 +51,7 @@ from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
 from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
+from hostler.telemetry.log_tail import LogCopy, LogTail
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
 from hostler.tls.keeper import Keeper
@@ -124,6 +130,11 @@ class ServerHost:
         self._is_announced = False
         self._is_stopping = False
         self._count: int | None = None
+        self._tail = LogTail() if self.first_config.control.enabled else None
+        self._name = ""
+        self._console: Console | None = None
+        self._control: LocalListener | None = None
+        self._started_in = Path.cwd()
         self._log = logging.getLogger("hostler")
         self.scoreboard = Scoreboard.make()
         self._queues: list[ListenQueue] = []
@@ -223,7 +234,9 @@ class ServerHost:
         owner = None
         if identity is not None and identity.uid is not None:
             owner = (identity.uid, -1 if identity.gid is None else identity.gid)
-        return open_log(config.log.file, self._environment, owner)
+        log = open_log(config.log.file, self._environment, owner)
+        log.copy = LogCopy(self._tail.copy_fd) if self._tail is not None else None
+        return log
 
     def _build_generation(self, number: int, release: Release) -> Generation:
         config, assignment = release.config, release.assignment
@@ -338,6 +351,9 @@ class ServerHost:
         if bequest is None:
             return
         self._pool.take_over()
+        if self._control is not None and bequest.control:
+            self._control.take_place(Path(bequest.control))
+            self._name = self._control.path.stem
         if self._pid_file is not None:
             self._pid_file.write()
         send_message(bequest.status_fd, {"event": "ready"})
@@ -353,7 +369,8 @@ class ServerHost:
         self._notifier.status(f"Upgrading {self._releases[self._current].assignment.title}")
         path = "" if self._pid_file is None else str(self._pid_file.path)
         workers = self._count or 0
-        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd, workers)
+        control = "" if self._control is None else str(self._control.path)
+        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd, workers, control=control)
         former = own_pid()
         kept = [*bequest.descriptors(), *sockets_of_manager(self._environment, former)]
 
@@ -548,6 +565,53 @@ class ServerHost:
     @property
     def _hooks(self) -> ServerHooks:
         return self._releases[self._current].assignment.hooks if self._current else self._first_hooks
+
+    def open_console(self, clock: Clock) -> Console | None:
+        """Make the control socket, and what answers there; None, with a warning in the log, where it cannot be made.
+
+        After the first generation is prepared.
+        """
+        if self._tail is None:
+            return None
+        release = self._releases[self._current]
+        control = release.config.control
+        try:
+            is_allowed = build_permission(control.group)
+            former = self._bequest.control if self._bequest is not None else ""
+            listener = open_listener(release.config, release.assignment.target, self._environment, former)
+        except HostlerError as error:
+            self._log.warning("there is no control socket: %s", error)
+            release.assignment.log.copy = None
+            self.close_console()
+            return None
+        self._control, self._name = listener, listener.path.stem
+        self._console = Console(self._describe, self._tail, self.scoreboard, clock)
+        self._console.serve(ControlServer(listener, self._console.handlers, clock, is_allowed))
+        return self._console
+
+    def close_console(self) -> None:
+        """Remove the control socket, after everything else has ended."""
+        if self._console is not None:
+            self._console.close()
+        if self._tail is not None:
+            self._tail.close()
+        self._console = self._tail = self._control = None
+
+    def _describe(self) -> dict[str, Any]:
+        """Describe the server for its status; see `control.operation.STATUS`."""
+        config = self.config
+        return {
+            "name": self._name,
+            "pid": own_pid(),
+            "version": hostler.__version__,
+            "python": python_version(),
+            "application": self._releases[self._current].assignment.target,
+            "directory": str(Path(config.app.chdir).resolve()),
+            "started_in": str(self._started_in),
+            "serves": self._serves or f"WSGI in {config.workers.threads} threads",
+            "listening": self._pool.addresses(),
+            "log_file": None if config.log.file == STANDARD_ERROR else config.log.file,
+        }
 
     def close(self) -> None:
         """Close what is still open, however it ended."""

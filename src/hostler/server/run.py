@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from hostler.config import Config
 from hostler.errors import ApplicationError, BindError, ConfigurationError, HostlerError, PrivilegeError
@@ -46,11 +47,12 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     host = ServerHost(load, options, environment())
     # From here on signals wait in the queue: a stop during the start is a clean stop.
     signals = SignalQueue({*CAUGHT, *options.meanings.calls})
-    try:
+    with ExitStack() as ends:
+        # Last of all: who waits on the control socket for our end takes its closing for it.
+        ends.callback(host.close_console)
+        ends.callback(signals.close)
+        ends.callback(host.close)
         finish = _supervise(host, signals, options)
-    finally:
-        host.close()
-        signals.close()
     if finish.status != 0:
         raise _error_of(finish)
     return 0
@@ -72,6 +74,9 @@ def _supervise(host: ServerHost, signals: SignalQueue, options: Options) -> Fini
     for attendant in options.attendants:
         supervisor.attend(attendant)
     supervisor.attend(CertificateAttendant(clock, host.ticket_keys, host.keepers))
+    console = host.open_console(clock)
+    if console is not None:
+        supervisor.attend(console)
     return supervisor.run()
 
 

@@ -59,6 +59,12 @@ class TouchFiles:
     def concluded(self, conclusion: Concluded) -> None:
         """See `Attendant`."""
 
+    def child_reported(self, number: int) -> None:
+        """See `Attendant`."""
+
+    def child_ended(self, number: int) -> None:
+        """See `Attendant`."""
+
 
 def _is_touched(former: Mapping[str, Stamp | None], path: str, stamp: Stamp | None) -> bool:
     """Whether a file that we knew of has changed; one that is gone has not, one that has come has."""

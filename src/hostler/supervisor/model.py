@@ -124,6 +124,33 @@ class Order(Enum):
     REOPEN_LOGS = "reopen logs"
 
 
+@dataclass(frozen=True, slots=True)
+class ChildFacts:
+    """A child as it is now, for those who want to know.
+
+    Attributes:
+        number: identifies it for as long as the supervisor lives.
+        name: for people, such as "worker 2".
+        role: the name of its role.
+        slot: which of its role it is.
+        generation: the configuration that it was started from.
+        state: where it is in its life.
+        since: point in time at which it came into this state.
+        started: point in time at which it was started.
+        pid: its process id; 0 until it is known.
+    """
+
+    number: int
+    name: str
+    role: str
+    slot: int
+    generation: int
+    state: ChildState
+    since: float
+    started: float
+    pid: int
+
+
 # What happens.
 
 

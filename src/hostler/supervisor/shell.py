@@ -31,6 +31,7 @@ from hostler.supervisor.model import (
     Announce,
     ChildAskedRecycling,
     ChildExited,
+    ChildFacts,
     ChildFailed,
     ChildReady,
     Command,
@@ -65,6 +66,7 @@ from hostler.supervisor.scaling import Load
 from hostler.system.channel import Message, MessageReader, open_control_pair, open_pipe, send_message
 from hostler.system.forking import ForkRequest, send_fork_request
 from hostler.system.process import Exit, ProcessTable, close_descriptors
+from hostler.system.report import REPORT_SIGNALS, clear_report, open_report, read_report
 from hostler.system.signals import SignalQueue
 
 COMMANDS: dict[int, Command] = {
@@ -242,6 +244,12 @@ class Attendant(Protocol):
     def concluded(self, conclusion: Concluded) -> None:
         """A reload has ended, or will never begin."""
 
+    def child_reported(self, number: int) -> None:
+        """The report of a child that was asked for one is complete."""
+
+    def child_ended(self, number: int) -> None:
+        """A child is gone."""
+
 
 class Clock(Protocol):
     """A monotonic clock."""
@@ -252,14 +260,19 @@ class Clock(Protocol):
 
 @dataclass(slots=True)
 class _Record:
-    """What the operating system knows of a child. `pid` is 0 until it is known, `control_fd` -1 without one."""
+    """What the operating system knows of a child. `pid` is 0 until it is known, descriptors -1 without one."""
 
     number: int
     role: str
     slot: int
     pid: int
     reader: MessageReader
+    started: float
+    report_fd: int
     control_fd: int = -1
+
+    def descriptors(self) -> list[int]:
+        return [fd for fd in (self.reader.fd, self.report_fd, self.control_fd) if fd >= 0]
 
 
 class Supervisor:
@@ -348,6 +361,51 @@ class Supervisor:
         """Let somebody take part in the loop; before `run`."""
         self._attendants.append(attendant)
         attendant.attach(self)
+
+    def children(self) -> list[ChildFacts]:
+        """Return all children, in the order of their roles and slots."""
+        return [
+            ChildFacts(
+                number=child.number,
+                name=child.name,
+                role=child.role.name,
+                slot=child.slot,
+                generation=child.generation,
+                state=child.state,
+                since=child.since,
+                started=record.started,
+                pid=record.pid,
+            )
+            for child in sorted(self._core.children.values(), key=lambda each: (each.role.name, each.slot, each.number))
+            if (record := self._records.get(child.number)) is not None
+        ]
+
+    def generation(self) -> int:
+        """Return the number of the generation that serves."""
+        return self._core.current.generation
+
+    def wanted(self, role: str) -> int:
+        """Return how many children of a role are wanted."""
+        return next((each.count for each in self._core.current.roles if each.name == role), 0)
+
+    def ask_report(self, number: int) -> bool:
+        """Ask a child what it is doing; attendants hear when its report is there.
+
+        Returns:
+            False when it cannot be asked: it is gone, or not there yet.
+        """
+        record = self._records.get(number)
+        if record is None or not record.pid or record.report_fd < 0:
+            return False
+        clear_report(record.report_fd)
+        for each in REPORT_SIGNALS:
+            self._processes.send_signal(record.pid, each)
+        return True
+
+    def read_report(self, number: int) -> tuple[str, bytes]:
+        """Return the report of a child, as far as it is there: its two parts."""
+        record = self._records.get(number)
+        return ("", b"") if record is None or record.report_fd < 0 else read_report(record.report_fd)
 
     # The calls of the loop.
 
@@ -462,6 +520,9 @@ class Supervisor:
                 self._feed(ChildFailed(number, text, str(details or ""), known))
             case {"event": "recycle"}:
                 self._feed(ChildAskedRecycling(number))
+            case {"event": "reported"}:
+                for attendant in self._attendants:
+                    attendant.child_reported(number)
 
     def _note_end(self, pid: int, end: Exit) -> None:
         # A child that was forked for us may have told its pid only now; all else are strangers that were handed to us.
@@ -476,12 +537,12 @@ class Supervisor:
     def _forget(self, record: _Record, reason: str) -> None:
         if self._records.pop(record.number, None) is None:
             return
-        record.reader.close()
+        close_descriptors(record.descriptors())
         self._host.free(record.number)
-        if record.control_fd >= 0:
-            close_descriptors((record.control_fd,))
         if record.pid:
             self._host.ended(record.role, record.slot, record.pid, reason)
+        for attendant in self._attendants:
+            attendant.child_ended(record.number)
         self._feed(ChildExited(record.number, f"(pid {record.pid}) {reason}" if record.pid else reason))
 
     # Carrying out what is to be done.
@@ -504,8 +565,17 @@ class Supervisor:
     ) -> None:
         status_read, status_write = open_pipe()
         ours, theirs = open_control_pair() if action.role in generation.forking_roles else (-1, -1)
+        report = open_report()
         context = ChildContext(
-            action.role, action.slot, status_write, self._lifeline_read, theirs, self._own_pid, listeners, *place
+            action.role,
+            action.slot,
+            status_write,
+            self._lifeline_read,
+            theirs,
+            self._own_pid,
+            listeners,
+            *place,
+            report,
         )
         kept = {status_write, self._lifeline_read, theirs, place[0], *(each.fd for each in listeners)}
         kept.update(generation.kept.get(action.role, ()))
@@ -521,22 +591,28 @@ class Supervisor:
             self._host.forking(action.generation, action.role, action.slot)
             pid = self._processes.start(child_main)
         except OSError:
-            close_descriptors(fd for fd in (status_read, ours) if fd >= 0)
+            close_descriptors(fd for fd in (status_read, ours, report) if fd >= 0)
             raise
         finally:
             close_descriptors(fd for fd in (status_write, theirs) if fd >= 0)
-        reader = MessageReader(status_read)
-        self._records[action.child] = _Record(action.child, action.role, action.slot, pid, reader, ours)
+        self._keep(action, pid, status_read, report, ours)
         self._note_pid(self._records[action.child])
 
     def _note_pid(self, record: _Record) -> None:
         self._host.note_pid(record.number, record.pid)
         self._host.started(record.role, record.slot, record.pid)
 
+    def _keep(self, action: Spawn, pid: int, status_read: int, report_fd: int, control_fd: int = -1) -> None:
+        reader = MessageReader(status_read)
+        self._records[action.child] = _Record(
+            action.child, action.role, action.slot, pid, reader, self._clock.now(), report_fd, control_fd
+        )
+
     def _request_fork(self, action: Spawn, listeners: tuple[Listener, ...], place: tuple[int, int]) -> None:
         status_read, status_write = open_pipe()
-        self._records[action.child] = _Record(action.child, action.role, action.slot, 0, MessageReader(status_read))
-        request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners, *place)
+        report = open_report()
+        self._keep(action, 0, status_read, report)
+        request = ForkRequest(action.role, action.slot, status_write, self._lifeline_read, listeners, *place, report)
         is_sent = send_fork_request(self._records[action.via].control_fd, request)
         close_descriptors((status_write,))
         if not is_sent:
@@ -555,7 +631,9 @@ class Supervisor:
             return
         finally:
             close_descriptors((status_write,))
-        self._records[action.child] = _Record(action.child, NEW_SUPERVISOR, 1, pid, MessageReader(status_read))
+        self._records[action.child] = _Record(
+            action.child, NEW_SUPERVISOR, 1, pid, MessageReader(status_read), self._clock.now(), report_fd=-1
+        )
         self._host.started(NEW_SUPERVISOR, 1, pid)
 
     def _become_supervisor(self, become: Callable[[], NoReturn], status_fd: int) -> int:
@@ -578,7 +656,7 @@ class Supervisor:
         for attendant in self._attendants:
             mine += attendant.descriptors()
         for record in self._records.values():
-            mine += [record.reader.fd, record.control_fd]
+            mine += record.descriptors()
         return [fd for fd in mine if fd >= 0]
 
     def _tell(self, action: Tell) -> None:

@@ -48,6 +48,7 @@ class Bequest:
         pid_file_fd: its descriptor, which holds the lock, or -1.
         workers: how many workers there are by now, 0 when that is not known.
         pid: the heir.
+        control: the path of the control socket, or "".
     """
 
     status_fd: int
@@ -56,6 +57,7 @@ class Bequest:
     pid_file_fd: int = -1
     workers: int = 0
     pid: int = 0
+    control: str = ""
 
     def descriptors(self) -> list[int]:
         """Return all descriptors that are left."""
@@ -87,9 +89,8 @@ def read_bequest(variables: Mapping[str, str], pid: int) -> Bequest | None:
             LeftSocket(each["fd"], each["address"], each["slot"], each["path"], (each["inode"][0], each["inode"][1]))
             for each in left["sockets"]
         )
-        bequest = Bequest(
-            left["status_fd"], sockets, left["pid_file"], left["pid_file_fd"], left.get("workers", 0), left["pid"]
-        )
+        kept = (left["pid_file"], left["pid_file_fd"], left.get("workers", 0), left["pid"], left.get("control", ""))
+        bequest = Bequest(left["status_fd"], sockets, *kept)
     except (ValueError, KeyError, TypeError, IndexError):
         return None
     return bequest if bequest.pid == pid else None

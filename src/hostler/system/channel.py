@@ -104,6 +104,14 @@ def open_control_pair() -> tuple[int, int]:
     return ours.detach(), theirs.detach()
 
 
+def open_record_pair() -> tuple[int, int]:
+    """Return the read and the write end of a socket that keeps what is written apart; neither blocks."""
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader.setblocking(False)
+    writer.setblocking(False)
+    return reader.detach(), writer.detach()
+
+
 def send_with_descriptors(fd: int, message: Message, descriptors: Sequence[int]) -> bool:
     """Send one message with descriptors, which stay open here.
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from hostler.contracts import Listener
 from hostler.system.channel import Message, receive_with_descriptors, send_with_descriptors
 
-# Order of the descriptors in a request: status pipe, lifeline, one for each listener, the scoreboard if there is one.
+# Order of the descriptors in a request: status pipe, lifeline, one for each listener, and where there are any those of
+# the scoreboard and of the report.
 _FIXED = 2
 
 
@@ -22,6 +23,7 @@ class ForkRequest:
     listeners: tuple[Listener, ...] = ()
     board_fd: int = -1
     board_offset: int = 0
+    report_fd: int = -1
 
 
 def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
@@ -36,9 +38,11 @@ def send_fork_request(control_fd: int, request: ForkRequest) -> bool:
         "slot": request.slot,
         "listeners": listeners,
         "board_offset": request.board_offset,
+        "has_board": request.board_fd >= 0,
+        "has_report": request.report_fd >= 0,
     }
-    board = [request.board_fd] if request.board_fd >= 0 else []
-    descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners), *board]
+    optional = [fd for fd in (request.board_fd, request.report_fd) if fd >= 0]
+    descriptors = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners), *optional]
     return send_with_descriptors(control_fd, message, descriptors)
 
 
@@ -56,7 +60,16 @@ def receive_fork_request(control_fd: int) -> ForkRequest | None:
     others = descriptors[_FIXED:]
     described = zip(message["listeners"], others, strict=False)
     listeners = tuple(Listener(**{**each, "fd": fd}) for each, fd in described)
-    board_fd = others[len(listeners)] if len(others) > len(listeners) else -1
+    optional = iter(others[len(listeners) :])
+    board_fd = next(optional) if message["has_board"] else -1
+    report_fd = next(optional) if message["has_report"] else -1
     return ForkRequest(
-        message["role"], message["slot"], status_fd, lifeline_fd, listeners, board_fd, message["board_offset"]
+        message["role"],
+        message["slot"],
+        status_fd,
+        lifeline_fd,
+        listeners,
+        board_fd,
+        message["board_offset"],
+        report_fd,
     )

@@ -233,6 +233,24 @@ def wait_for_adoption(parent: int) -> None:
         os.close(pidfd)
 
 
+def open_process(pid: int) -> int:
+    """Return a descriptor that stands for a process, for `wait_for_process`; -1 when that is not possible."""
+    if pid <= 0 or not hasattr(os, "pidfd_open"):
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def wait_for_process(process: int, timeout: float | None) -> bool:
+    """Wait for the end of a process and close its descriptor; returns False when the time (seconds) is over."""
+    try:
+        return bool(select.select([process], [], [], timeout)[0])
+    finally:
+        os.close(process)
+
+
 def open_standard_descriptors() -> None:
     """Make sure that 0, 1 and 2 are open, so that no socket ever takes the place of standard error."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:

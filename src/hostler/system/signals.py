@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from hostler.system.report import REPORT_SIGNALS
+
 if TYPE_CHECKING:
     import asyncio  # only ASGI workers have a loop
 
@@ -63,9 +65,10 @@ class SignalQueue:
         self._writer.close()
 
 
-# What a child must not die of while it loads: a terminal sends INT and HUP to the whole group, and log rotation may
-# come at any time. Everything else that the supervisor catches has its default effect on a child that still loads.
-_HARMLESS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+# What a child must not die of while it loads: a terminal sends INT and HUP to the whole group, and log rotation or a
+# question of what it does may come at any time. Everything else that the supervisor catches has its default effect on a
+# child that still loads.
+_HARMLESS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, *REPORT_SIGNALS)
 _DEFAULTED = (
     signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
 )  # fmt: skip

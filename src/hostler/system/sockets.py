@@ -14,7 +14,7 @@ import socket
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +69,19 @@ def close(bound: BoundSocket) -> None:
     """Close a listener of ours and remove its file if it is still ours."""
     unlink(bound)
     os.close(bound.listener.fd)
+
+
+def move(bound: BoundSocket, path: Path) -> BoundSocket:
+    """Give a socket's file another place in its directory; who had it before keeps the connections that it has.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    if bound.path is None:
+        return bound
+    with _locked_directory(path):
+        bound.path.rename(path)
+    return replace(bound, path=path)
 
 
 def unlink(bound: BoundSocket) -> None:

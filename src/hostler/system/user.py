@@ -29,6 +29,11 @@ class Identity:
     capabilities: frozenset[int] | None = None
 
 
+def effective_user() -> int:
+    """Return the number of the user that we act as."""
+    return os.geteuid()
+
+
 def resolve_user(user: str) -> int:
     """Return the number of a user given by name or number.
 

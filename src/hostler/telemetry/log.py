@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hostler.errors import ConfigurationError, PrivilegeError
+from hostler.telemetry.log_tail import LogCopy
 
 LOGGER_NAME = "hostler"
 STANDARD_ERROR = "-"
@@ -30,6 +32,10 @@ class ServerLog(logging.Handler):
 
     Each record is one write to a descriptor opened for appending, so the lines of many processes never mix. The number
     of the descriptor never changes: reopening puts the new file in its place, also for threads that are writing.
+
+    Attributes:
+        fd: where it writes.
+        copy: who gets a copy of each record, if anybody.
     """
 
     def __init__(
@@ -49,15 +55,16 @@ class ServerLog(logging.Handler):
         self._path = None if file == STANDARD_ERROR else Path(file).absolute()
         self._owner = owner
         self.fd = 2 if self._path is None else self._open(self._path)
+        self.copy: LogCopy | None = None
         self.setFormatter(LineFormatter(is_coloured=is_coloured))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a log that cannot be written to must not stop the server."""
-        line = self.format(record) + "\n"
-        try:
-            os.write(self.fd, line.encode("utf-8", "backslashreplace"))
-        except OSError:
-            return
+        line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        with contextlib.suppress(OSError):
+            os.write(self.fd, line)
+        if self.copy is not None:
+            self.copy.send(line)
 
     def reopen(self) -> None:
         """Open the file anew, after somebody has moved it away.

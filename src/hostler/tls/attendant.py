@@ -58,3 +58,9 @@ class CertificateAttendant:
 
     def concluded(self, conclusion: object) -> None:
         """See `Attendant`."""
+
+    def child_reported(self, number: int) -> None:
+        """See `Attendant`."""
+
+    def child_ended(self, number: int) -> None:
+        """See `Attendant`."""

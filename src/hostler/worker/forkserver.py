@@ -22,6 +22,7 @@ from hostler.system.signals import ignore_signal, set_handler
 from hostler.worker.assignment import Assignment, load_mounts
 from hostler.worker.report import report_failure
 from hostler.worker.role import find_server, prepare_process, serve_preloaded
+from hostler.worker.stacks import answer_questions
 
 
 def run_fork_server(assignment: Assignment, context: ChildContext) -> int:
@@ -67,10 +68,15 @@ def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence
         request.listeners,
         request.board_fd,
         request.board_offset,
+        request.report_fd,
     )
 
     def worker_main() -> int:
-        close_descriptors((context.status_fd, context.lifeline_fd, context.control_fd))
+        # First, as the fork server's own report goes to a descriptor that is about to be closed.
+        answer_questions(worker_context)
+        close_descriptors(
+            fd for fd in (context.status_fd, context.lifeline_fd, context.control_fd, context.report_fd) if fd >= 0
+        )
         return serve_preloaded(assignment, worker_context, mounts)
 
     assignment.hooks.worker_forking(request.slot)
@@ -80,5 +86,6 @@ def _fork_worker(assignment: Assignment, context: ChildContext, mounts: Sequence
         logging.getLogger("hostler").warning("the fork server cannot fork: %s", error)
     finally:
         # When nothing was forked, the status pipe ends here, which tells the supervisor.
-        board = (request.board_fd,) if request.board_fd >= 0 else ()
-        close_descriptors((request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners), *board))
+        passed = [request.status_fd, request.lifeline_fd, *(each.fd for each in request.listeners)]
+        passed += [fd for fd in (request.board_fd, request.report_fd) if fd >= 0]
+        close_descriptors(passed)

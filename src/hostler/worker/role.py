@@ -22,6 +22,7 @@ from hostler.telemetry.log import install_log, reopen_log
 from hostler.worker.assignment import Assignment, is_asgi, load_mounts
 from hostler.worker.confinement import confine, pin
 from hostler.worker.report import report_failure
+from hostler.worker.stacks import answer_questions
 from hostler.worker.wsgi import serve_wsgi
 
 # Seconds that exit handlers and the application's own threads get after serving has ended (arbitrary).
@@ -64,6 +65,7 @@ def prepare_process(assignment: Assignment, context: ChildContext, title: str) -
     set_title(title)
     install_log(assignment.log, config.log.level)
     set_handler(signal.SIGUSR1, lambda _number, _frame: reopen_log(assignment.log))
+    answer_questions(context)
     # The supervisor's exit handlers are not ours.
     atexit._clear()  # noqa: SLF001 - no public name
     remove_variables(PRIVATE_VARIABLES)

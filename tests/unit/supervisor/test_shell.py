@@ -21,6 +21,7 @@ from hostler.supervisor.shell import CAUGHT, Attendant, Generation, Supervisor
 from hostler.system.channel import send_message
 from hostler.system.clock import SystemClock
 from hostler.system.process import SystemProcesses
+from hostler.system.report import SEPARATOR
 from hostler.system.signals import SignalQueue
 
 ChildFunction = Callable[[ChildContext], int]
@@ -208,6 +209,14 @@ class FakeAttendant:
 
     def concluded(self, conclusion: Concluded) -> None:
         self.heard.append(f"{conclusion.outcome.value}: {conclusion.message}")
+
+    def child_reported(self, number: int) -> None:
+        first, second = self.supervisor.read_report(number)
+        self.heard.append(f"{first}, {second.decode()}")
+        self.supervisor.command(Command.DRAIN)
+
+    def child_ended(self, number: int) -> None:
+        self.heard.append(f"{number} ended")
 
     def close(self) -> None:
         os.close(self.reader)
@@ -451,7 +460,7 @@ def test_attendant_has_its_turn_at_its_deadline(signals: SignalQueue, attendant:
 def test_attendant_hears_how_a_reload_ended(signals: SignalQueue, attendant: FakeAttendant) -> None:
     host = FakeHost(lambda: attendant_says(attendant, "reload"))
     assert supervise(signals, host, serve, attendant=attendant) == Finish(0)
-    assert attendant.heard == ["began", "refused: hostler.toml: there is no option 'treads'"]
+    assert attendant.heard == ["began", "refused: hostler.toml: there is no option 'treads'", "1 ended"]
 
 
 def test_child_keeps_no_descriptor_of_an_attendant(signals: SignalQueue, attendant: FakeAttendant) -> None:
@@ -461,6 +470,16 @@ def test_child_keeps_no_descriptor_of_an_attendant(signals: SignalQueue, attenda
 
     host = FakeHost(own_signal(signal.SIGTERM))
     assert supervise(signals, host, look, attendant=attendant) == Finish(0)
+
+
+def test_attendant_hears_of_reports_and_ends(signals: SignalQueue, attendant: FakeAttendant) -> None:
+    def report(context: ChildContext) -> int:
+        os.write(context.report_fd, b"first" + SEPARATOR + b"second")
+        send_message(context.status_fd, {"event": "reported"})
+        return serve(context)
+
+    assert supervise(signals, FakeHost(), report, attendant=attendant) == Finish(0)
+    assert attendant.heard == ["first, second", "1 ended"]
 
 
 def attendant_says(attendant: FakeAttendant, word: str) -> None:

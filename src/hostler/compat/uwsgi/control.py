@@ -172,6 +172,12 @@ class Control:
         """See `Attendant`."""
         self._watch()
 
+    def child_reported(self, number: int) -> None:
+        """See `Attendant`."""
+
+    def child_ended(self, number: int) -> None:
+        """See `Attendant`."""
+
     def close(self) -> None:
         """Remove the pipe."""
         self._close_pipe()
