@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ from hostler.compat.uwsgi.reader import Reader
 from hostler.compat.uwsgi.table import index_letters, index_options
 from hostler.errors import ConfigurationError
 from tests.conftest import FindPeer
-from tests.e2e.harness import PATIENCE, StartServer
-from tests.interop.nginx import PREAMBLE, Nginx, Upstream
+from tests.e2e.harness import PATIENCE, StartServer, free_port
+from tests.interop.nginx import PREAMBLE, Nginx, Upstream, make_certificate
 
 FILES = Path(__file__).parent / "uwsgi_files"
 ENVIRONMENT = {"HOME": "/root", "STAGE": "prod"}
@@ -159,3 +160,21 @@ def test_ini_behind_nginx(hostler_server: StartServer, find_peer: FindPeer, tmp_
     assert facts == ["127.0.0.1", "/a b", "127.0.0.1", "http", "100000"]
     assert server.stop() == 0
     assert not (tmp_path / "shop.sock").exists()
+
+
+def test_https_is_served(hostler_server: StartServer, find_peer: FindPeer, tmp_path: Path) -> None:
+    find_peer("openssl")
+    certificate = make_certificate(tmp_path / "shop.pem")
+    (tmp_path / "shop.py").write_text(
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        "    return [environ['wsgi.url_scheme'].encode()]\n"
+    )
+    port = free_port()
+    (tmp_path / "shop.ini").write_text(
+        f"[uwsgi]\nmodule = shop\nhttps = 127.0.0.1:{port},shop.pem,shop.pem,HIGH\ndisable-logging = true\n"
+    )
+    hostler_server(None, "shop.ini", bind="", cwd=tmp_path, command=("uwsgi",))
+    context = ssl.create_default_context(cafile=certificate)
+    with urllib.request.urlopen(f"https://localhost:{port}/", timeout=PATIENCE, context=context) as answer:
+        assert answer.read() == b"https"

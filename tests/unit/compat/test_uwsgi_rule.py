@@ -182,6 +182,24 @@ def test_application_and_socket_must_be_named(tmp_path: Path) -> None:
         open_door(tmp_path, "--module", "shop").read()
 
 
+def test_https_becomes_tls(tmp_path: Path) -> None:
+    (tmp_path / "sni").mkdir()
+    (tmp_path / "sni/y.org.crt").touch()
+    config = read(
+        tmp_path,
+        "--https", ":443,/a.crt,a.key,HIGH,!/ca.pem", "--https2", "addr=:444,cert=/a.crt,key=a.key",
+        "--https-socket", ":445,/b.crt,/b.key", "--sni", "x.org /c.crt,a.key", "--sni-dir", "sni",
+    )  # fmt: skip
+    here = str(tmp_path)
+    assert config.server.bind[-3:] == (
+        "https://:443?client_auth=required&client_ca=/ca.pem",
+        "https://:444",
+        "https://:445?certificate=/b.crt&key=/b.key",
+    )
+    assert config.tls.certificate == ("/a.crt", "/c.crt", f"{here}/sni/y.org.crt")
+    assert config.tls.key == (f"{here}/a.key", f"{here}/a.key", f"{here}/sni/y.org.key")
+
+
 def test_warnings_name_the_option_and_its_place(tmp_path: Path) -> None:
     write(tmp_path, "[uwsgi]\nstatic-map = /static=/srv\nspooler = /tmp\nvacuum = true\ncron2 = x\n")
     assert list(warn(tmp_path, "app.ini")) == [

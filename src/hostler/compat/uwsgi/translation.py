@@ -147,7 +147,8 @@ def _merge(gives: Iterable[tuple[Give, str, Origin]]) -> list[tuple[Give, str, O
         raw = give.raw
         if former is not None and former[2] != UWSGI:
             if isinstance(raw, list) and isinstance(former[0].raw, list):
-                raw = list(dict.fromkeys([*former[0].raw, *raw]))
+                # Keys stand in the order of their certificates, and several may have the same.
+                raw = [*former[0].raw, *raw]
             elif isinstance(raw, dict) and isinstance(former[0].raw, dict):
                 raw = former[0].raw | raw
         merged[give.path] = Give(give.path, raw), name, origin

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hostler.compat.uwsgi import rule_tls as rule
 from hostler.compat.uwsgi.option import Fate, Option, declare
 
-_S, _W, _R, _L = Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER
+_M, _S, _W, _R, _L = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER
 _FILES = "static files come later; let nginx serve them, or WhiteNoise"
 _ROUTES = (
     "internal routing comes later, and may guard something: do it in nginx or in the application, and take this out"
@@ -57,8 +58,12 @@ OPTIONS: tuple[Option, ...] = (
             "ssl-verify-depth? ssl-option ssl-tmp-dir= https-session-context=", _S,
             "belongs to TLS, which has its own good defaults"),
     declare("ssl-enable3 ssl-enable-sslv3 ssl-enable-tlsv1", _W, "TLS below 1.2 is not spoken, as it is not safe"),
-    declare("sni= sni-dir= sni-dir-ciphers= sni-regexp=", _L, "certificates by name come later"),
-    declare("https-export-cert http-stud-prefix=", _W, "certificates of clients are not given to the application"),
+    declare("sni=", _M, "the names are those in the certificate", ("tls.certificate", "tls.key"), rule.map_names),
+    declare("sni-dir=", _M, "files that come later are found at a reload", ("tls.certificate", "tls.key"),
+            rule.map_name_directory),
+    declare("sni-dir-ciphers= sni-regexp=", _W, "the names are those in the certificate, the ciphers Hostler's own"),
+    declare("https-export-cert", _S, "what is known of a client's certificate is always given to the application"),
+    declare("http-stud-prefix=", _W, "a proxy for TLS tells of clients by the PROXY protocol"),
     # Routers
     declare("http-to= http-use-cache? http-use-pattern= http-use-base= http-use-code-string= http-use-socket? "
             "http-fallback= http-zerg=", _L, "workers take HTTP themselves; a proxy to other servers comes later"),

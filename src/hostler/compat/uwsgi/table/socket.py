@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hostler.compat.uwsgi import rule_socket as rule
+from hostler.compat.uwsgi import rule_tls as tls
 from hostler.compat.uwsgi.option import Fate, Option, declare
 
 _M, _S, _W, _R, _L = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER
 _BIND = "server.bind"
-_NO_TLS = "Hostler does not serve TLS here yet; let nginx or a load balancer do it"
 _MODIFIER = "requests are for the application, whatever their modifier"
 
 OPTIONS: tuple[Option, ...] = (
@@ -17,9 +17,10 @@ OPTIONS: tuple[Option, ...] = (
             rule.map_http_socket),
     declare("fastcgi-socket= fastcgi-nph-socket=", _M, "", _BIND, rule.map_fastcgi_socket),
     declare("scgi-socket= scgi-nph-socket=", _M, "", _BIND, rule.map_scgi_socket),
-    declare("https= https2= https-socket=", _R, _NO_TLS),
+    declare("https= https2= https-socket=", _M, "as `https://`; ciphers are Hostler's own",
+            ("server.bind", "tls.certificate", "tls.key"), tls.map_https),
     declare("suwsgi-socket= ssl-socket=", _R, "uwsgi is not spoken over TLS; use a unix socket or a private network"),
-    declare("http-to-https=", _R, _NO_TLS),
+    declare("http-to-https=", _L, "a redirect to HTTPS comes later; nothing listens there"),
     declare("raw-socket= raw-modifier1= raw-modifier2= python-raw=", _R,
             "connections without a protocol are not handed over"),
     declare("puwsgi-socket=", _R, "persistent uwsgi connections can be made to smuggle requests"),
