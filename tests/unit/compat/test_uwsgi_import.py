@@ -55,7 +55,7 @@ def test_imported_file_is_a_configuration_with_comments(tmp_path: Path) -> None:
     assert report["master"].endswith("not needed: there always is a supervisor")
     assert report["die-on-term"].endswith("not needed: SIGTERM drains and ends")
     assert report["touch-reload"].endswith("reload.touch")
-    assert report["master-fifo"].endswith("no option: send signals")
+    assert report["master-fifo"].endswith("no option: use `hostler reload` and its like")
     assert report["static-map"].endswith("planned: static files come later; let nginx serve them, or WhiteNoise")
     assert "refused: internal routing comes later" in report["route"]
     assert "it must be a virtual environment" in report["home"]

@@ -197,7 +197,7 @@ class Control:
         """Say how the server is."""
         workers = sorted((slot, pid) for pid, slot in self._workers.items())
         shown = ", ".join(f"worker {slot} is process {pid}" for slot, pid in workers)
-        self._log.info("status: %s; for numbers name an address in stats", shown or "no worker")
+        self._log.info("status: %s; see also hostler status", shown or "no worker")
 
     def command(self, command: Command) -> None:
         """Give the supervisor a command."""

@@ -29,7 +29,7 @@ _ELSEWHERE = {
     "exit-on-reload": "no equal: a reload keeps the supervisor",
     "touch-logreopen": "no option: send SIGUSR1",
     "touch-logrotate": "no option: send SIGUSR1 after logrotate",
-    "master-fifo": "no option: send signals",
+    "master-fifo": "no option: use `hostler reload` and its like",
     "daemonize": "no option: let systemd start it (docs/guides/systemd.md)",
     "attach-daemon": "no option: run it as a service of its own",
     "py-autoreload": "no option: use `hostler dev`",

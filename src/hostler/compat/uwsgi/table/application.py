@@ -66,7 +66,7 @@ OPTIONS: tuple[Option, ...] = (
     declare("py-autoreload= py-auto-reload= python-auto-reload= python-autoreload=", _D,
             "a watcher reloads when a file changes; see also `hostler dev`"),
     declare("py-auto-reload-ignore=", _W, "files are ignored by `dev.ignore`, with `hostler dev`"),
-    declare("py-tracebacker=", _L, "the stacks of a worker come with the control socket"),
+    declare("py-tracebacker=", _W, "use `hostler stacks`, which needs no socket of its own"),
     declare("py-sharedarea= python-worker-override=", _R, "there is no equal"),
     # Other ways to wait
     declare("async=", _M, _GREEN, "workers.threads", rule.map_green),
