@@ -21,9 +21,10 @@ mod python;
 mod _engine {
     #[pymodule_export]
     use crate::python::{
-        AsgiEngine, BodyInput, Engine, FileWrapper, Finished, HttpCycle, Operation, Runner,
-        StartResponse, Waiter, WebSocketCycle, WsgiCall, check_access_log_format, check_tls,
-        check_trusted_network, scoreboard_layout,
+        AsgiEngine, BodyInput, DeadlineExceeded, Engine, FileWrapper, Finished, HttpCycle,
+        Operation, Runner, StartResponse, Waiter, WebSocketCycle, WsgiCall,
+        check_access_log_format, check_deadline_pattern, check_tls, check_trusted_network,
+        scoreboard_layout, set_deadline, watch_deadlines,
     };
 
     /// The version of the extension, which is that of the package.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 # PEP 3333.
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -70,7 +73,8 @@ class ChildContext:
         slot: which of its role it is, from 1.
         status_fd: a pipe to the supervisor for messages, one JSON object per line: {"event": "started", "pid": ...},
             {"event": "ready", "serves": ...} ("serves" is for people, such as "ASGI on uvloop", and may be left out),
-            {"event": "failed", "message": ..., "details": ..., "status": ...}, {"event": "recycle"}, and
+            {"event": "failed", "message": ..., "details": ..., "status": ...}, {"event": "recycle"}, {"event": "stuck",
+            "message": ..., "hopeless": ...} (a request does not end, and perhaps nothing does any more), and
             {"event": "reported"} once a report that was asked for is written.
         lifeline_fd: a pipe that nobody writes to; its end of file means that the supervisor is gone.
         control_fd: where requests to fork arrive, for a child that forks others; -1 for all else.
@@ -154,6 +158,12 @@ class EngineSettings:
     ws_compression: bool = True
     ws_context_takeover: bool = False  # a compressor of 160 KiB per connection, if on
     ws_window_bits: int = 12
+    # Deadlines of requests: how long an application may take; 0: as long as it likes. Patterns of paths win over the
+    # default, the most exact one over others.
+    default_deadline: float = 0.0
+    route_deadlines: tuple[tuple[str, float], ...] = ()
+    deadline_grace: float = 5.0  # how long one that was told to end may take to do so
+    status_fd: int = -1  # see `ChildContext`; for {"event": "stuck", ...}, which takes no interpreter to write
     # Responses.
     server_header: str = "hostler"  # "": no Server header
     # WSGI facts.
@@ -183,6 +193,16 @@ class BridgeHooks(Protocol):
 
         Returns:
             An HTML page to show in place of the standard one, or None.
+        """
+
+    def request_expired(self, request: dict[str, str], age: float, thread: int, task: asyncio.Task[Any] | None) -> None:
+        """A request is past its deadline: write down where its application is.
+
+        Args:
+            request: "id", "method" and "path" of the request.
+            age: for how many seconds the application has had it.
+            thread: the thread that is in the application for it, or 0.
+            task: its task, if that waits for something.
         """
 
     def recycle(self) -> None:

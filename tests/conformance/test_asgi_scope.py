@@ -14,6 +14,7 @@ from tests.e2e.asgi import LOOPS, asgi_options
 from tests.e2e.harness import RunningServer, StartServer, start_server
 
 EXTENSIONS = {
+    "hostler.deadline",
     "http.response.pathsend",
     "http.response.zerocopysend",
     "http.response.early_hint",

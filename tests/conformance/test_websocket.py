@@ -106,7 +106,7 @@ def test_scope_is_complete_and_exact(pages: RunningServer) -> None:
         "query_string": b"a=%20",
         "root_path": "",
         "subprotocols": ["chat", "superchat", "third"],
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, "hostler.deadline": {}},
     }
 
 

@@ -14,6 +14,7 @@ from hostler.supervisor.model import (
     ChildFailed,
     ChildReady,
     ChildState,
+    ChildStuck,
     Command,
     Commanded,
     Event,
@@ -84,6 +85,9 @@ class Drive:
 
     def recycle(self, child: int) -> list[Action]:
         return self.feed(ChildAskedRecycling(child))
+
+    def stuck(self, child: int, *, hopeless: bool = False) -> list[Action]:
+        return self.feed(ChildStuck(child, "GET /report [request abc]", hopeless))
 
     def prepared(self, roles: tuple[Role, ...] = (WORKER,), strategy: Strategy = Strategy.ALL) -> list[Action]:
         """Answer the last request to prepare a generation."""

@@ -75,7 +75,7 @@ fn push_hex(byte: u8, out: &mut Vec<u8>) {
 /// Bytes that are UTF-8 stay as they are, but for controls, among them those beyond ASCII (U+0080 to U+009F, which terminals act
 /// upon) and the line separators U+2028 and U+2029. Of bytes that are not, each is taken for the Latin-1 character it would be.
 #[inline]
-pub(super) fn json(value: &[u8], out: &mut Vec<u8>) {
+pub fn json(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     if all_plain(value) {
         out.extend_from_slice(value);

@@ -19,6 +19,7 @@ mod syslog;
 mod text;
 mod user;
 
+pub use escape::json as write_json_text;
 pub use format::{Format, FormatError, Needs};
 pub use journal::{AccessLog, FLUSH_AT, Notice};
 pub use record::{Fields, NoFields, Record, header_in};

@@ -147,6 +147,8 @@ pub struct Conn {
     answering: bool,
     /// When the request was complete whose answer has not begun; 0 for none.
     asked: u64,
+    /// The server has answered in the place of an application that still has the request: what it sends goes nowhere.
+    overruled: bool,
     /// Bytes of the request that is with the application.
     lent: usize,
     keep_alive: bool,
@@ -212,6 +214,7 @@ impl Conn {
             end_told: false,
             answering: false,
             asked: 0,
+            overruled: false,
             lent: 0,
             keep_alive: true,
             linger: false,
@@ -225,6 +228,12 @@ impl Conn {
     #[must_use]
     pub fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// Whether the application has nothing to say to this connection any more.
+    #[must_use]
+    pub fn is_overruled(&self) -> bool {
+        self.overruled
     }
 
     /// Where the connection is.

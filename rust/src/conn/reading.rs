@@ -11,11 +11,13 @@ use crate::trust::Scheme;
 
 use super::body::Store;
 use super::request::dialect_of;
-use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Poured, Request, Step};
+use super::{Body, BodyFault, BodyPipe, Conn, Context, Phase, Poured, Request, Step, Verdict};
 
 const TRUNCATED_HEAD: Refusal = Refusal::new(400, "The request head was cut short.");
 const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut short.");
 const OVERLOADED: Refusal = Refusal::new(503, "The server has no memory left for this request.");
+/// RFC 6455 7.4.1: the server cannot go on with what the connection was for.
+const OVERRULED: (u16, &str) = (1011, "The time for this connection is over.");
 const NO_ROOM: Refusal = Refusal::new(503, "The server has no room to store the request body.");
 
 const TLS: Refusal =
@@ -488,19 +490,7 @@ impl Conn {
             .request
             .take()
             .unwrap_or_else(|| self.unread_request(context));
-        if self.records.is_some() {
-            self.refuse_records(refusal, request.is_head(), context);
-        } else {
-            let mut answer = Vec::new();
-            match dialect_of(self.protocol) {
-                None => context.write_refusal(&mut answer, refusal, request.is_head()),
-                Some(dialect) => {
-                    gateway::write_refusal(&mut answer, dialect, refusal, request.is_head());
-                }
-            }
-            // A broken connection shows again when the answer is flushed, or read.
-            let _ = self.send(&answer, None, context);
-        }
+        self.send_refusal(refusal, request.is_head(), context);
         request.status = refusal.status;
         request.body_sent = if request.is_head() {
             0
@@ -509,6 +499,53 @@ impl Conn {
         };
         self.request = Some(request);
         self.intake = None;
+        self.end_with_refusal();
+    }
+
+    /// Answers in the place of the application, which keeps the request and may go on with it, to no end. Where it has
+    /// begun its answer the client must see that the answer is not whole.
+    pub fn overrule(&mut self, refusal: &Refusal, is_head: bool, context: &mut Context) -> Verdict {
+        if self.overruled {
+            return Verdict::Keep;
+        }
+        if self.phase == Phase::WebSocket {
+            return self.close_websocket(OVERRULED.0, OVERRULED.1, context);
+        }
+        if self.phase != Phase::App {
+            return Verdict::Keep;
+        }
+        if self.answering {
+            return Verdict::Close;
+        }
+        self.send_refusal(refusal, is_head, context);
+        self.overruled = true;
+        if let Some(flow) = self.flow.take() {
+            flow.close();
+        }
+        // Whoever waits for the body, or for room, must not wait for ever.
+        self.fail_pipe(BodyFault::Abandoned);
+        if self.room_wanted.take().is_some() {
+            context.tell(self.id);
+        }
+        self.end_with_refusal();
+        self.pump(context)
+    }
+
+    fn send_refusal(&mut self, refusal: &Refusal, is_head: bool, context: &mut Context) {
+        if self.records.is_some() {
+            self.refuse_records(refusal, is_head, context);
+            return;
+        }
+        let mut answer = Vec::new();
+        match dialect_of(self.protocol) {
+            None => context.write_refusal(&mut answer, refusal, is_head),
+            Some(dialect) => gateway::write_refusal(&mut answer, dialect, refusal, is_head),
+        }
+        // A broken connection shows again when the answer is flushed, or read.
+        let _ = self.send(&answer, None, context);
+    }
+
+    fn end_with_refusal(&mut self) {
         self.forget_input();
         self.lent = 0;
         self.keep_alive = false;

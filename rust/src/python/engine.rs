@@ -123,14 +123,39 @@ impl Engine {
                 shared.crew.finish();
                 return Ok(());
             }
-            let worker: &mut Worker = &mut engine;
-            py.detach(|| poll(worker, &shared.mailbox))?;
+            engine = match self.wait_for_work(py, engine)? {
+                Some(engine) => engine,
+                None => return Ok(()),
+            };
             // A client that pipelines has its next request ready after each answer; the others must be heard in between.
             calls = engine.context.ready.len().max(FEWEST_CALLS);
             shared
                 .draining
                 .store(engine.context.draining, Ordering::Relaxed);
         }
+    }
+
+    /// Turns the engine until there is something to do; gives nothing if somebody else has begun to lead meanwhile.
+    fn wait_for_work<'crew>(
+        &'crew self,
+        py: Python<'_>,
+        mut engine: MutexGuard<'crew, Worker>,
+    ) -> PyResult<Option<MutexGuard<'crew, Worker>>> {
+        let shared = &self.shared;
+        if !shared.deadlines.is_used() {
+            let worker: &mut Worker = &mut engine;
+            py.detach(|| poll(worker, &shared.mailbox))?;
+            return Ok(Some(engine));
+        }
+        let held = SameThread(engine);
+        py.detach(move || {
+            let mut engine = held.into_inner();
+            let polled = poll(&mut engine, &shared.mailbox);
+            // An application that holds the interpreter for ever must not hold the engine as well.
+            shared.crew.begin_return(engine);
+            polled
+        })?;
+        Ok(shared.crew.end_return())
     }
 
     /// What has to be done with the interpreter beside requests.
@@ -163,6 +188,19 @@ impl Engine {
                 );
             }
         }
+    }
+}
+
+/// What may be used without the interpreter, by the thread that it belongs to.
+struct SameThread<T>(T);
+
+// SAFETY: `Python::detach` runs its closure on the thread that calls it, so that nothing changes threads.
+unsafe impl<T> Send for SameThread<T> {}
+
+impl<T> SameThread<T> {
+    /// As a method, so that a closure takes the whole and not the part.
+    fn into_inner(self) -> T {
+        self.0
     }
 }
 

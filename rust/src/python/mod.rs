@@ -1,6 +1,7 @@
 //! The bridges to Python: the only part of the crate that touches Python objects.
 
 mod asgi;
+mod deadline;
 mod engine;
 mod fields;
 mod mounts;
@@ -14,7 +15,10 @@ mod values;
 mod wsgi;
 
 pub use asgi::{AsgiEngine, Finished, HttpCycle, Operation, Runner, Waiter, WebSocketCycle};
+pub use deadline::{DeadlineExceeded, set_deadline, watch_deadlines};
 pub use engine::Engine;
 pub use scoreboard::scoreboard_layout;
-pub use settings::{check_access_log_format, check_tls, check_trusted_network};
+pub use settings::{
+    check_access_log_format, check_deadline_pattern, check_tls, check_trusted_network,
+};
 pub use wsgi::{BodyInput, FileWrapper, StartResponse, WsgiCall};

@@ -27,7 +27,7 @@ impl RequestName {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Made(made) => made,
             Self::Given(given) => given,
@@ -92,6 +92,11 @@ impl About {
                 .into_boxed_str(),
             interface,
         }
+    }
+
+    /// Id, method and path.
+    pub(super) fn parts(&self) -> [&str; 3] {
+        [&self.id, &self.method, &self.path]
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

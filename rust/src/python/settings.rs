@@ -15,8 +15,9 @@ use crate::shm::{Board, Place};
 use crate::time::{Millis, unix_nanos};
 use crate::tls::{Contents, Store};
 use crate::trust::{Networks, Precedence};
-use crate::worker::WorkerSettings;
+use crate::worker::{Routes, WorkerSettings, check_pattern};
 
+use super::deadline::Deadlines;
 use super::shared::Driver;
 
 /// `hostler.contracts.EngineSettings`.
@@ -67,6 +68,11 @@ pub(super) struct EngineSettings {
     ws_window_bits: u8,
     board_fd: RawFd,
     board_offset: u64,
+    /// Where the supervisor is told of what the interpreter cannot tell; -1 for nowhere.
+    status_fd: RawFd,
+    default_deadline: f64,
+    route_deadlines: Vec<(String, f64)>,
+    deadline_grace: f64,
 }
 
 /// `hostler.contracts.Listener`.
@@ -132,6 +138,20 @@ impl EngineSettings {
             window_bits: self.ws_window_bits,
             ..DeflateSettings::default()
         })
+    }
+
+    pub(super) fn for_deadlines(&self) -> PyResult<Deadlines> {
+        let routes = self
+            .route_deadlines
+            .iter()
+            .map(|(pattern, seconds)| (pattern.as_str(), millis(*seconds)));
+        let routes =
+            Routes::new(millis(self.default_deadline), routes).map_err(PyValueError::new_err)?;
+        Ok(Deadlines::new(
+            routes,
+            millis(self.deadline_grace),
+            duplicate_optional(self.status_fd)?,
+        ))
     }
 
     pub(super) fn for_worker(&self) -> PyResult<WorkerSettings> {
@@ -208,6 +228,12 @@ pub fn check_access_log_format(access_log_format: &str) -> PyResult<()> {
         .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+/// Raises `ValueError` with the reason if the pattern of paths is not one.
+#[pyfunction]
+pub fn check_deadline_pattern(pattern: &str) -> PyResult<()> {
+    check_pattern(pattern).map_err(PyValueError::new_err)
+}
+
 /// Raises `ValueError` with the reason if the network is not one.
 #[pyfunction]
 pub fn check_trusted_network(network: String) -> PyResult<()> {
@@ -235,7 +261,7 @@ fn unix_seconds() -> i64 {
     clippy::cast_sign_loss,
     reason = "a float to integer cast saturates"
 )]
-fn millis(seconds: f64) -> Millis {
+pub(super) fn millis(seconds: f64) -> Millis {
     (seconds * 1_000.0).ceil() as Millis
 }
 

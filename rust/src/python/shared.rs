@@ -1,7 +1,7 @@
 //! What the threads of one engine share, and the way to the engine for a thread that is in the application.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,6 +12,7 @@ use crate::shm::BoardHandle;
 use crate::time::monotonic_nanos;
 use crate::worker::{Command, Crew, Mailbox, Worker};
 
+use super::deadline::Deadlines;
 use super::mounts::{MountSettings, Mounts};
 use super::report::log_error;
 use super::response::with_date;
@@ -41,6 +42,9 @@ pub(super) struct Shared {
     /// Names in the environ that the access log asks for.
     pub(super) logged_environ: Vec<String>,
     pub(super) logs_response_headers: bool,
+    pub(super) deadlines: Deadlines,
+    /// The warden has the engine of an event loop for a moment.
+    is_visited: AtomicBool,
 }
 
 /// How an engine is driven.
@@ -72,6 +76,7 @@ impl Shared {
             .as_ref()
             .map(|log| log.format().needs().clone())
             .unwrap_or_default();
+        let deadlines = settings.for_deadlines()?;
         let threads = match driver {
             Driver::Threads => settings.threads.max(1),
             Driver::Loop => 1,
@@ -98,6 +103,8 @@ impl Shared {
             submitted: AtomicUsize::new(0),
             logged_environ: needs.environ,
             logs_response_headers: needs.response_headers,
+            deadlines,
+            is_visited: AtomicBool::new(false),
         }))
     }
 
@@ -120,6 +127,27 @@ impl Shared {
             self.mailbox.empty_into(&mut worker);
             self.crew.resume_call(worker);
         }
+    }
+
+    /// Empties the mailbox in the place of an event loop that does not come round. Without the interpreter, for a moment.
+    pub(super) fn visit_engine(&self) {
+        self.is_visited.store(true, Ordering::SeqCst);
+        if let Some(mut worker) = self.crew.try_engine() {
+            self.mailbox.empty_into(&mut worker);
+        }
+        self.is_visited.store(false, Ordering::SeqCst);
+    }
+
+    /// The engine, for the thread of an event loop: nobody else wants it, but for visits.
+    pub(super) fn loop_engine(&self) -> Option<MutexGuard<'_, Worker>> {
+        self.crew.try_engine().or_else(|| {
+            if self.is_visited.load(Ordering::SeqCst) {
+                Some(self.crew.wait_engine())
+            } else {
+                // The visit may just be over.
+                self.crew.try_engine()
+            }
+        })
     }
 
     /// Sends a part of a response.
@@ -186,6 +214,8 @@ pub(super) enum Ending {
     },
     /// The response is broken off.
     Aborted,
+    /// The client was answered without the application.
+    Overruled,
 }
 
 impl Ending {
@@ -199,6 +229,7 @@ impl Ending {
                 worker.respond(request, &bytes, part, keep_alive);
             }
             Self::Aborted => worker.abort(request),
+            Self::Overruled => worker.conclude_overruled(request),
         }
     }
 
@@ -213,6 +244,7 @@ impl Ending {
                 mailbox.leave(Command::Answer(request, keep_alive));
             }
             Self::Aborted => mailbox.leave(Command::Abort(request)),
+            Self::Overruled => mailbox.leave(Command::ConcludeOverruled(request)),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Crew<Engine> {
     calls: AtomicU64,
     /// The sentinel sleeps and must be woken by the next call.
     asleep: AtomicBool,
+    /// The leader has let go of the engine while it waits for the interpreter, and will lead on.
+    is_returning: AtomicBool,
     roster: Mutex<Roster>,
     /// Followers wait here.
     changed: Condvar,
@@ -85,6 +87,7 @@ impl<Engine> Crew<Engine> {
             engine: Mutex::new(engine),
             calls: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
+            is_returning: AtomicBool::new(false),
             roster: Mutex::new(roster),
             changed: Condvar::new(),
             watch: Condvar::new(),
@@ -100,6 +103,36 @@ impl<Engine> Crew<Engine> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// Takes the engine as soon as its holder lets go of it, where that is known to be soon.
+    pub fn wait_engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the work has ended for all threads.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.lock().finished
+    }
+
+    /// Lets go of the engine for as long as the leader waits for the interpreter: should that be held for ever, others
+    /// can still do what takes no interpreter. Nobody leads meanwhile.
+    pub fn begin_return(&self, engine: MutexGuard<'_, Engine>) {
+        self.is_returning.store(true, Ordering::SeqCst);
+        drop(engine);
+    }
+
+    /// The leader has the interpreter, and takes the engine back, unless somebody else has begun to lead after all.
+    #[must_use]
+    pub fn end_return(&self) -> Option<MutexGuard<'_, Engine>> {
+        self.is_returning.store(false, Ordering::SeqCst);
+        self.try_engine()
+    }
+
+    /// Whether nobody polls or is about to.
+    fn is_leaderless(&self) -> bool {
+        !self.is_returning.load(Ordering::SeqCst) && self.try_engine().is_some()
     }
 
     /// Lets go of the engine for a call into the application.
@@ -245,7 +278,7 @@ impl<Engine> Crew<Engine> {
             }
             let calls = self.calls.load(Ordering::SeqCst);
             if calls == last {
-                if self.try_engine().is_some() {
+                if self.is_leaderless() {
                     roster.tick = ALERT_TICK;
                     return (roster, true);
                 }
@@ -271,7 +304,7 @@ impl<Engine> Crew<Engine> {
     ) -> MutexGuard<'crew, Roster> {
         self.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.calls.load(Ordering::SeqCst) != calls || self.try_engine().is_some() {
+        if self.calls.load(Ordering::SeqCst) != calls || self.is_leaderless() {
             self.asleep.store(false, Ordering::SeqCst);
             return roster;
         }

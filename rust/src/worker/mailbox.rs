@@ -20,6 +20,10 @@ pub enum Command {
     Abort(Box<Request>),
     /// The request is refused in place of the application.
     Refuse(Box<Request>, Refusal),
+    /// The server answers while the application still has the request; the flag is whether it was a HEAD.
+    Overrule(ConnId, Refusal, bool),
+    /// The request that was answered so comes back.
+    ConcludeOverruled(Box<Request>),
     /// Let a thread follow what is unsent.
     AttachFlow(ConnId, Arc<Flow>),
     /// More of a streamed body is wanted; the flag asks for "100 Continue".
@@ -92,6 +96,8 @@ impl Worker {
             Command::Answer(request, keep_alive) => self.answer(request, keep_alive),
             Command::Abort(request) => self.abort(request),
             Command::Refuse(request, refusal) => self.refuse(request, &refusal),
+            Command::Overrule(id, refusal, is_head) => self.overrule(id, &refusal, is_head),
+            Command::ConcludeOverruled(request) => self.conclude_overruled(request),
             Command::AttachFlow(id, flow) => self.attach_flow(id, flow),
             Command::ResumeBody(id, send_continue) => self.resume_body(id, send_continue),
             Command::Drain => self.drain(),

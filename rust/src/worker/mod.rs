@@ -5,10 +5,12 @@
 //! connections that are gone are ignored, so that a late answer does no harm. Nothing here knows of Python.
 
 mod crew;
+mod deadline;
 mod mailbox;
 mod slab;
 
 pub use crew::{Crew, Followed};
+pub use deadline::{Ended, Finding, Late, Routes, Stint, Subject, Warden, check_pattern};
 pub use mailbox::{Command, Mailbox};
 
 use std::collections::VecDeque;
@@ -105,6 +107,8 @@ pub struct Worker {
     beat_due: Millis,
     drain_deadline: Millis,
     in_flight: usize,
+    /// How many of them were answered without the application, which nobody waits for.
+    left_behind: isize,
     stopped: bool,
     orders: Orders,
 }
@@ -145,6 +149,7 @@ impl Worker {
             beat_due: NEVER,
             drain_deadline: NEVER,
             in_flight: 0,
+            left_behind: 0,
             stopped: false,
             orders: Orders::default(),
         };
@@ -167,7 +172,9 @@ impl Worker {
     /// Whether the worker is done: stopped, or drained.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.stopped || (self.context.draining && self.conns.len() == 0 && self.in_flight == 0)
+        let is_idle = self.conns.len() == 0
+            && isize::try_from(self.in_flight).unwrap_or(isize::MAX) <= self.left_behind;
+        self.stopped || (self.context.draining && is_idle)
     }
 
     /// Whether everything was closed at once: by order, or as the graceful timeout was over.
@@ -246,9 +253,14 @@ impl Worker {
         None
     }
 
+    /// The connection of a request that an application has, if it may say anything there.
+    fn spoken_to(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id).filter(|conn| !conn.is_overruled())
+    }
+
     /// Sends a part of a response.
     pub fn send(&mut self, id: ConnId, bytes: &[u8], part: Option<Part>) {
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
             if conn.is_unanswered() {
                 self.context.read_clock();
             }
@@ -263,7 +275,7 @@ impl Worker {
     pub fn answer(&mut self, mut request: Box<Request>, keep_alive: bool) {
         self.take_back(&mut request);
         let id = request.conn;
-        match self.conns.get_mut(id) {
+        match self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
             Some(conn) => {
                 let verdict = conn.answer(request, keep_alive, &mut self.context);
                 self.settle(id, verdict);
@@ -281,7 +293,7 @@ impl Worker {
         keep_alive: bool,
     ) -> bool {
         let id = request.conn;
-        if self.conns.get_mut(id).is_none() {
+        if self.spoken_to(id).is_none() {
             self.send(id, bytes, part);
             self.answer(request, keep_alive);
             return false;
@@ -309,9 +321,13 @@ impl Worker {
 
     /// Ends a response that cannot be completed: the client must see that it is not whole.
     pub fn abort(&mut self, mut request: Box<Request>) {
+        let id = request.conn;
+        if self.spoken_to(id).is_none() {
+            self.conclude(request);
+            return;
+        }
         self.take_back(&mut request);
         self.context.board.abort();
-        let id = request.conn;
         if request.head.version == Version::Http10 || request.dialect().is_some() {
             // RFC 9112 8: a body that the end of the connection delimits would look whole. nginx and Apache, too, notice
             // nothing but a reset in every case.
@@ -327,7 +343,7 @@ impl Worker {
     pub fn refuse(&mut self, mut request: Box<Request>, refusal: &Refusal) {
         self.take_back(&mut request);
         let id = request.conn;
-        match self.conns.get_mut(id) {
+        match self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
             Some(conn) => {
                 let verdict = conn.refuse_request(request, refusal, &mut self.context);
                 self.settle(id, verdict);
@@ -336,9 +352,24 @@ impl Worker {
         }
     }
 
+    /// Answers a request in the place of the application that has it and does not come to an end, or breaks off what it
+    /// has begun to answer. The request itself comes back with `conclude` or in any other way, and goes nowhere then.
+    pub fn overrule(&mut self, id: ConnId, refusal: &Refusal, is_head: bool) {
+        self.context.refresh();
+        self.left_behind += 1;
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        let verdict = conn.overrule(refusal, is_head, &mut self.context);
+        if verdict == Verdict::Close {
+            conn.stream().reset_on_close();
+        }
+        self.settle(id, verdict);
+    }
+
     /// Lets a thread follow how much of a response is unsent.
     pub fn attach_flow(&mut self, id: ConnId, flow: Arc<Flow>) {
-        match self.conns.get_mut(id) {
+        match self.spoken_to(id) {
             Some(conn) => conn.attach_flow(flow),
             None => flow.close(),
         }
@@ -347,13 +378,13 @@ impl Worker {
     /// Bytes of a response that wait to be sent; `None` if the connection is gone.
     #[must_use]
     pub fn unsent(&mut self, id: ConnId) -> Option<usize> {
-        self.conns.get_mut(id).map(|conn| conn.unsent())
+        self.spoken_to(id).map(|conn| conn.unsent())
     }
 
     /// Whether the application may still send to the connection.
     #[must_use]
     pub fn takes_more(&mut self, id: ConnId) -> bool {
-        self.conns.get_mut(id).is_some_and(|conn| conn.takes_more())
+        self.spoken_to(id).is_some_and(|conn| conn.takes_more())
     }
 
     /// Asks for news of the connection once no more than `mark` bytes wait to be sent.
@@ -366,7 +397,7 @@ impl Worker {
     /// Whether nobody reads on at the other end, or nobody writes there any more.
     #[must_use]
     pub fn has_ended(&mut self, id: ConnId) -> bool {
-        self.conns.get_mut(id).is_none_or(|conn| conn.has_ended())
+        self.spoken_to(id).is_none_or(|conn| conn.has_ended())
     }
 
     /// Switches the connection of a handshake to the WebSocket protocol; nothing if the client is gone.
@@ -377,7 +408,7 @@ impl Worker {
         agreement: Option<&Agreement>,
     ) -> Option<Arc<Inbox>> {
         self.context.refresh();
-        let conn = self.conns.get_mut(id)?;
+        let conn = self.conns.get_mut(id).filter(|conn| !conn.is_overruled())?;
         let (inbox, verdict) = conn.open_websocket(head, agreement, &mut self.context);
         self.settle(id, verdict);
         Some(inbox)
@@ -447,6 +478,17 @@ impl Worker {
     fn abandon(&mut self, request: Box<Request>) {
         self.context.board.abandon();
         self.context.finish(request);
+    }
+
+    /// Ends a request that was answered without its application. The order to `overrule` may come after this.
+    pub fn conclude_overruled(&mut self, request: Box<Request>) {
+        self.left_behind -= 1;
+        self.conclude(request);
+    }
+
+    /// What was overruled is over, and had no request any more.
+    pub fn forget_overruled(&mut self) {
+        self.left_behind -= 1;
     }
 
     /// Makes ready for a wait by somebody else on this worker's descriptor: it will be readable when there is work.

@@ -138,13 +138,14 @@ def describe_surroundings() -> Surroundings:
     """Gather what the configuration's rules need of the world: rights, and the engine's own checks if it is built."""
     surroundings = Surroundings(is_root=os.geteuid() == 0, identities=_list_identities(), check_action=parse_action)
     try:
-        from hostler.engine import check_access_log_format, check_trusted_network  # may not be built
+        from hostler import engine  # may not be built
     except ImportError:
         return surroundings
     return replace(
         surroundings,
-        check_access_log_format=check_access_log_format,
-        check_trusted_network=check_trusted_network,
+        check_access_log_format=engine.check_access_log_format,
+        check_trusted_network=engine.check_trusted_network,
+        check_deadline_pattern=engine.check_deadline_pattern,
     )
 
 

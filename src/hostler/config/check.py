@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 
-from hostler.config.kind import format_size, quote
+from hostler.config.kind import Duration, format_size, parse_duration, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
 from hostler.errors import ConfigurationError
@@ -38,6 +38,7 @@ class Surroundings:
         check_access_log_format: raises ValueError, saying why, for an access log format that cannot be.
         check_trusted_network: the same for a trusted network.
         check_action: the same for an action of a hook.
+        check_deadline_pattern: the same for a pattern of paths.
     """
 
     is_root: bool = True
@@ -45,6 +46,7 @@ class Surroundings:
     check_access_log_format: Check = accept
     check_trusted_network: Check = accept
     check_action: Check = accept
+    check_deadline_pattern: Check = accept
 
 
 def find_conflicts(
@@ -88,6 +90,7 @@ def _place(path: str, origins: Mapping[str, Origin], text: str) -> str:
 def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[str, str]]:
     checks = (
         ("trust.networks", config.trust.networks, surroundings.check_trusted_network),
+        ("deadlines.routes", tuple(config.deadlines.routes), surroundings.check_deadline_pattern),
         ("log.access_format", (config.log.access_format,), surroundings.check_access_log_format),
     )
     for path, values, check in checks:
@@ -96,6 +99,7 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
                 check(value)
             except ValueError as error:
                 yield path, f"is {quote(value)}: {error}"
+    yield from _check_routes(config)
     yield from _check_process(config)
     yield from _check_hooks(config, surroundings)
     yield from _check_scaling(config)
@@ -166,6 +170,14 @@ def _check_scaling(config: Config) -> Iterator[tuple[str, str]]:
     if most and config.server.reuse_port:
         fault = "cannot be with server.reuse_port: connections that wait for a worker which goes would be lost"
         yield "scaling.max", f"{fault}; leave one of them out"
+
+
+def _check_routes(config: Config) -> Iterator[tuple[str, str]]:
+    for pattern, text in config.deadlines.routes.items():
+        try:
+            parse_duration(text)
+        except ValueError:
+            yield "deadlines.routes", f"has {quote(text)} for {quote(pattern)}; it must be {Duration().expects}"
 
 
 def _check_process(config: Config) -> Iterator[tuple[str, str]]:

@@ -429,6 +429,33 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long applications may take for a request: then the client gets 503, and the application is to end."""
+
+    # Off: what is slow on purpose (reports, uploads, long polling) must be known before it is cut off.
+    default: float = option(
+        0.0,
+        Duration(),
+        doc="How long an application may have a request: a WSGI one until it has returned, an ASGI one until its "
+        "response is complete; 0 for as long as it likes. WebSockets have no deadline of their own accord.",
+        short=("--deadline",),
+        common=True,
+    )
+    routes: Mapping[str, str] = option(
+        MappingProxyType({}),
+        Table(),
+        doc="Deadlines by path, over the default; the paths below are meant, too, `*` stands for any part of a "
+        'segment, and the most exact pattern wins: `"/reports" = "5m"`, `"/users/*/export" = "2m"`, `"/events" = 0`.',
+    )
+    # Arbitrary: time for a rollback and for what a framework does when a request ends.
+    grace: float = option(
+        5.0,
+        Duration(minimum=0.001),
+        doc="How long an application that was told to end may take to do so, before its worker is replaced.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Upper bounds, per worker or per request. A request beyond one is answered, never silently cut."""
 
@@ -788,6 +815,7 @@ class Config:
     hooks: Hooks = field(default_factory=Hooks)
     http: Http = field(default_factory=Http)
     tls: Tls = field(default_factory=Tls)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     limits: Limits = field(default_factory=Limits)
     websocket: Websocket = field(default_factory=Websocket)
     trust: Trust = field(default_factory=Trust)
@@ -808,6 +836,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "hooks": Hooks,
         "http": Http,
         "tls": Tls,
+        "deadlines": Deadlines,
         "limits": Limits,
         "websocket": Websocket,
         "trust": Trust,

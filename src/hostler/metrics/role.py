@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hostler
 from hostler.config.schema import Metrics
@@ -32,6 +33,9 @@ from hostler.telemetry.log import ServerLog, install_log
 from hostler.telemetry.scoreboard import Scoreboard
 from hostler.telemetry.snapshot import Observer
 from hostler.telemetry.uwsgi_stats import Instance
+
+if TYPE_CHECKING:
+    import asyncio
 
 METRICS = "metrics"
 # Seconds from the order to end until it has ended at the latest.
@@ -145,6 +149,9 @@ class MetricsHooks:
         """Log an error of our own page."""
         self._log.error("metrics: %s %s failed", request.get("method"), request.get("path"), exc_info=error)
         return None
+
+    def request_expired(self, request: dict[str, str], age: float, thread: int, task: asyncio.Task[Any] | None) -> None:
+        """Never told, as there are no deadlines."""
 
     def recycle(self) -> None:
         """Never asked for, as there is no limit of requests."""

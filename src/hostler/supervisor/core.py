@@ -31,6 +31,7 @@ from hostler.supervisor.model import (
     ChildFailed,
     ChildReady,
     ChildState,
+    ChildStuck,
     Command,
     Commanded,
     Concluded,
@@ -111,6 +112,7 @@ class Core:
             ChildReady: self._note_ready,
             ChildFailed: self._note_failed,
             ChildAskedRecycling: self._note_recycling,
+            ChildStuck: self._note_stuck,
             ChildExited: self._note_exited,
             Commanded: self._note_command,
             Resized: self._note_resized,
@@ -212,6 +214,18 @@ class Core:
         child = self.children.get(event.child)
         if child is not None and child.state is ChildState.READY:
             child.wants_successor = True
+
+    def _note_stuck(self, event: ChildStuck) -> None:
+        """It is succeeded first, finishes what it can, and is ended as the last step."""
+        child = self.children.get(event.child)
+        if child is None or child.state not in (ChildState.READY, ChildState.DRAINING):
+            return
+        if not child.is_stuck:
+            self._say("error", f"{child.name} is stuck with {event.message} and is replaced")
+        child.is_stuck = child.wants_successor = True
+        child.is_hopeless |= event.is_hopeless
+        if child.is_hopeless and child.deadline is not None:
+            child.deadline = min(child.deadline, self._now + PROMPT_TIMEOUT)
 
     def _note_exited(self, event: ChildExited) -> None:
         child = self.children.pop(event.child, None)
@@ -571,7 +585,8 @@ class Core:
 
     def _drain(self, child: Child) -> None:
         """Tell a child to finish and go; one that still starts has nothing to finish."""
-        patience = PROMPT_TIMEOUT if child.state is ChildState.STARTING else child.role.graceful_timeout
+        is_prompt = child.state is ChildState.STARTING or child.is_hopeless
+        patience = PROMPT_TIMEOUT if is_prompt else child.role.graceful_timeout
         if self._turn(child, Turn.DRAIN) and child.number in self.children:
             child.deadline = self._now + patience
             self._actions.append(Tell(child.number, Order.DRAIN))
@@ -583,6 +598,13 @@ class Core:
             if child.state is ChildState.STARTING:
                 option = "" if _is_new_supervisor(child) else " (workers.boot_timeout)"
                 self._fail(child, f"{child.name} was not ready within {child.role.boot_timeout:g} s{option}", "", 3)
+            elif child.is_stuck:
+                # Once: what comes after it is the end.
+                child.is_stuck = False
+                self._say("warning", f"{child.name} did not end in time and is told to say where it is, and end")
+                child.deadline = self._now + PROMPT_TIMEOUT
+                self._actions.append(Tell(child.number, Order.ABORT))
+                continue
             elif child.state is not ChildState.KILLED:
                 self._say("warning", f"{child.name} did not end in time and is killed")
             self._kill(child)

@@ -120,6 +120,7 @@ class Order(Enum):
 
     DRAIN = "drain"
     STOP = "stop"
+    ABORT = "abort"  # leave a word about where it is, and end
     KILL = "kill"
     REOPEN_LOGS = "reopen logs"
 
@@ -200,6 +201,21 @@ class ChildAskedRecycling:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildStuck:
+    """A child has something in hand that does not come to an end, whatever it does about it.
+
+    Attributes:
+        child: which one.
+        message: what it is.
+        is_hopeless: nothing else in it goes on either.
+    """
+
+    child: int
+    message: str
+    is_hopeless: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChildExited:
     """A child is gone. `reason` reads on from its name: "exited with status 1"."""
 
@@ -246,6 +262,7 @@ Event = (
     | ChildReady
     | ChildFailed
     | ChildAskedRecycling
+    | ChildStuck
     | ChildExited
     | Commanded
     | Resized

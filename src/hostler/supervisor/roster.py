@@ -24,6 +24,8 @@ class Child:
         wants_successor: it has asked to be recycled.
         limits: what it may come to before it is recycled, unasked.
         first_memory: resident bytes when it was first looked at while it served; 0 before.
+        is_stuck: it has something in hand that does not end.
+        is_hopeless: nothing else in it goes on either.
     """
 
     number: int
@@ -36,6 +38,8 @@ class Child:
     wants_successor: bool = False
     limits: Wear = ENDLESS
     first_memory: int = 0
+    is_stuck: bool = False
+    is_hopeless: bool = False
 
     @property
     def name(self) -> str:

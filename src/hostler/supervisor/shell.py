@@ -34,6 +34,7 @@ from hostler.supervisor.model import (
     ChildFacts,
     ChildFailed,
     ChildReady,
+    ChildStuck,
     Command,
     Commanded,
     Concluded,
@@ -84,6 +85,7 @@ CAUGHT = (*COMMANDS, signal.SIGCHLD)
 ORDERS: dict[Order, int] = {
     Order.DRAIN: signal.SIGTERM,
     Order.STOP: signal.SIGQUIT,
+    Order.ABORT: signal.SIGABRT,
     Order.KILL: signal.SIGKILL,
     Order.REOPEN_LOGS: signal.SIGUSR1,
 }
@@ -523,6 +525,8 @@ class Supervisor:
             case {"event": "reported"}:
                 for attendant in self._attendants:
                     attendant.child_reported(number)
+            case {"event": "stuck", "message": str(text), "hopeless": bool(is_hopeless)}:
+                self._feed(ChildStuck(number, text, is_hopeless))
 
     def _note_end(self, pid: int, end: Exit) -> None:
         # A child that was forked for us may have told its pid only now; all else are strangers that were handed to us.

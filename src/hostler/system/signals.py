@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -92,6 +93,11 @@ def reset_after_fork() -> None:
     for number in _DEFAULTED:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def leave_word_on_crash(fd: int) -> None:
+    """Write the Python stacks of all threads to `fd` when a signal of a crash ends us, SIGABRT among them."""
+    faulthandler.enable(file=fd, all_threads=True)
 
 
 def queue_for_engine(numbers: Iterable[int]) -> int:

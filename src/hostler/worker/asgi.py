@@ -23,6 +23,7 @@ from typing import Any, cast
 from hostler.app import describe_failure
 from hostler.contracts import AsgiApplication, ChildContext, EngineSettings, Listener, Mount
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
+from hostler.services.use import is_used
 from hostler.system.channel import send_message
 from hostler.system.entropy import random_integer
 from hostler.system.limits import raise_descriptor_limit
@@ -172,6 +173,9 @@ class AsgiWorker:
         settings = replace(settings, tls_fd=self._assignment.tls_fd)
         if config.reload.warm_up:
             await self._rehearse(settings, state)
+        settings = replace(settings, status_fd=self._context.status_fd)
+        if is_used():
+            import hostler.services.deadline  # noqa: F401 - its import is what counts
         engine = self._make_engine(settings, self._context.listeners, self._hooks, state)
         self._watch_signals(engine)
         self._take_errors()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hostler.app.loading import describe_failure
 from hostler.system.channel import send_message
 from hostler.worker.pool import Pool
+from hostler.worker.stack import describe_task, describe_thread
+
+if TYPE_CHECKING:
+    import asyncio  # WSGI workers do without it
 
 # Renders an exception of the application as a page, or returns None for the standard page.
 ErrorPage = Callable[[BaseException, dict[str, str]], bytes | None]
@@ -46,6 +50,17 @@ class Hooks:
         if self._error_page is None or is_websocket:
             return None
         return self._error_page(error, request)
+
+    def request_expired(self, request: dict[str, str], age: float, thread: int, task: asyncio.Task[Any] | None) -> None:
+        """Log where the application is with a request that is past its deadline."""
+        stack = describe_task(task) if task is not None else describe_thread(thread)
+        self._log.error(
+            "%s %s is past its deadline after %.1f s [request %s]\n%s",
+            *(request.get(name, "?") for name in ("method", "path")),
+            age,
+            request.get("id", "?"),
+            stack.rstrip(),
+        )
 
     def recycle(self) -> None:
         """Ask the supervisor for a successor, who will then have us drained."""

@@ -54,7 +54,16 @@ class Rehearsal:
 
     def adapt(self, settings: EngineSettings) -> EngineSettings:
         """Give settings for a rehearsal: nothing is logged or counted as traffic."""
-        return replace(settings, access_log="", board_fd=-1, max_requests=0, graceful_timeout=DRAIN_TIME)
+        return replace(
+            settings,
+            access_log="",
+            board_fd=-1,
+            max_requests=0,
+            graceful_timeout=DRAIN_TIME,
+            # `reload.warm_up_timeout` is the deadline of all of them.
+            default_deadline=0.0,
+            route_deadlines=(),
+        )
 
     def start(self, when_done: Callable[[], object]) -> None:
         """Make the requests in a thread of their own, which calls `when_done` at its end, however it went."""

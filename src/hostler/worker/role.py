@@ -15,7 +15,7 @@ from hostler.errors import ApplicationError, HostlerError
 from hostler.system.channel import send_message
 from hostler.system.environment import remove_variables, set_variables
 from hostler.system.process import change_directory, own_pid, set_umask, tie_to_parent
-from hostler.system.signals import end_process_after, set_handler
+from hostler.system.signals import end_process_after, leave_word_on_crash, set_handler
 from hostler.system.systemd import PRIVATE_VARIABLES
 from hostler.system.title import set_title
 from hostler.telemetry.log import install_log, reopen_log
@@ -64,6 +64,7 @@ def prepare_process(assignment: Assignment, context: ChildContext, title: str) -
     config = assignment.config
     set_title(title)
     install_log(assignment.log, config.log.level)
+    leave_word_on_crash(assignment.log.fd)
     set_handler(signal.SIGUSR1, lambda _number, _frame: reopen_log(assignment.log))
     answer_questions(context)
     # The supervisor's exit handlers are not ours.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hostler.config import Config
+from hostler.config.kind import parse_duration
 from hostler.contracts import ChildContext, EngineSettings
 from hostler.system.environment import temporary_directory
 from hostler.system.process import close_descriptors
@@ -78,6 +79,9 @@ def build_engine_settings(
         ws_compression=websocket.compression,
         ws_context_takeover=websocket.context_takeover,
         ws_window_bits=websocket.window_bits,
+        default_deadline=config.deadlines.default,
+        route_deadlines=tuple((path, parse_duration(text)) for path, text in config.deadlines.routes.items()),
+        deadline_grace=config.deadlines.grace,
         server_header=config.server.header,
         multiprocess=config.workers.count != 1 or config.scaling.max > 1,
         access_log=log.access,

@@ -2,7 +2,7 @@
 
 use crate::codec::http1::{
     BodyFraming, Refusal, ResponsePlan, Version, plan_response as plan_http, reason_phrase,
-    write_field as write_http_field,
+    write_field as write_http_field, write_retry_after,
 };
 
 /// How the answer to a gateway begins.
@@ -90,10 +90,7 @@ pub fn write_refusal(out: &mut Vec<u8>, dialect: Dialect, refusal: &Refusal, is_
     status.push_str(reason_phrase(refusal.status));
     write_status_line(out, dialect, status.as_bytes());
     write_field(out, b"Content-Type", b"text/plain; charset=utf-8");
-    if refusal.status == 503 {
-        // RFC 9110 10.2.3; the value is that of HTTP/1.
-        write_field(out, b"Retry-After", b"1");
-    }
+    write_retry_after(out, refusal);
     let plan = ResponsePlan {
         body: BodyFraming::Length(refusal.body_length()),
         keep_alive: false,

@@ -10,13 +10,28 @@ pub struct Refusal {
     pub status: u16,
     /// One sentence, ASCII, without a line end.
     pub reason: &'static str,
+    /// Seconds after which the client may come again; 0 for not to say.
+    pub retry_after: u16,
 }
 
 impl Refusal {
     /// A refusal with any status.
     #[must_use]
     pub const fn new(status: u16, reason: &'static str) -> Self {
-        Self { status, reason }
+        // RFC 9110 10.2.3. Overload passes quickly, or lasts; a second is short enough for the one.
+        let retry_after = if status == 503 { 1 } else { 0 };
+        Self {
+            status,
+            reason,
+            retry_after,
+        }
+    }
+
+    /// The same refusal, whose client is told when to come again; 0 for never.
+    #[must_use]
+    pub const fn with_retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = seconds;
+        self
     }
 
     /// The length of the answer's body in bytes: the reason and a line end.

@@ -400,17 +400,13 @@ pub fn write_refusal(
     out.extend_from_slice(reason_phrase(refusal.status).as_bytes());
     out.extend_from_slice(b"\r\n");
     write_field(out, b"Content-Type", b"text/plain; charset=utf-8");
-    match refusal.status {
-        // RFC 9110 15.5.22, RFC 6455 4.4: what would have been understood. Nothing else is refused with this status.
-        426 => {
-            write_field(out, b"Upgrade", b"websocket");
-            write_field(out, b"Connection", b"Upgrade");
-            write_field(out, b"Sec-WebSocket-Version", b"13");
-        }
-        // RFC 9110 10.2.3. Overload passes quickly, or lasts; a second is short enough for the one.
-        503 => write_field(out, b"Retry-After", b"1"),
-        _ => {}
+    // RFC 9110 15.5.22, RFC 6455 4.4: what would have been understood. Nothing else is refused with this status.
+    if refusal.status == 426 {
+        write_field(out, b"Upgrade", b"websocket");
+        write_field(out, b"Connection", b"Upgrade");
+        write_field(out, b"Sec-WebSocket-Version", b"13");
     }
+    write_retry_after(out, refusal);
     let plan = ResponsePlan {
         body: BodyFraming::Length(refusal.body_length()),
         keep_alive: false,
@@ -422,6 +418,18 @@ pub fn write_refusal(
     if !is_head {
         out.extend_from_slice(refusal.reason.as_bytes());
         out.push(b'\n');
+    }
+}
+
+/// RFC 9110 10.2.3: when the client may come again, where a refusal says so.
+pub fn write_retry_after(out: &mut Vec<u8>, refusal: &Refusal) {
+    if refusal.retry_after > 0 {
+        let mut digits = itoa::Buffer::new();
+        write_field(
+            out,
+            b"Retry-After",
+            digits.format(refusal.retry_after).as_bytes(),
+        );
     }
 }
 

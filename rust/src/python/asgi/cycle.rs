@@ -4,6 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{ffi, intern};
 
+use crate::python::deadline::TaskDeadline;
+use crate::time::Millis;
+
 use super::http::HttpCycle;
 use super::websocket::WebSocketCycle;
 
@@ -19,6 +22,40 @@ impl Cycle {
         match self {
             Self::Http(cycle) => Some(cycle.clone_ref(py)),
             Self::WebSocket(_) => None,
+        }
+    }
+
+    /// Its deadline, if it has one.
+    pub(super) fn deadline(&self) -> &TaskDeadline {
+        match self {
+            Self::Http(cycle) => &cycle.get().deadline,
+            Self::WebSocket(cycle) => &cycle.get().deadline,
+        }
+    }
+
+    /// Begins what the route says about an HTTP request, and remembers which task has it.
+    pub(super) fn begin(&self, serial: u64, patience: Millis) -> PyResult<()> {
+        match self {
+            Self::Http(cycle) => cycle.get().begin_deadline(serial, patience),
+            Self::WebSocket(cycle) => {
+                cycle.get().note_serial(serial);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn set_deadline(&self, due: Millis) -> PyResult<()> {
+        match self {
+            Self::Http(cycle) => cycle.get().set_deadline(due),
+            Self::WebSocket(cycle) => cycle.get().set_deadline(due),
+        }
+    }
+
+    /// The application has ended, and its client was answered before.
+    pub(super) fn overruled(&self) -> PyResult<()> {
+        match self {
+            Self::Http(cycle) => cycle.get().overruled(),
+            Self::WebSocket(cycle) => cycle.get().overruled(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::time::Millis;
 use crate::worker::{Command, Pause};
 
 use super::cycle::Cycle;
+use super::deadline::cancel_late;
 use super::http::HttpCycle;
 use super::operation::make_finished;
 use super::runner::Job;
@@ -119,6 +120,7 @@ impl AsgiEngine {
 
 impl AsgiEngine {
     fn turn_some(&self, py: Python<'_>) -> PyResult<()> {
+        cancel_late(py, &self.asgi)?;
         let core = &self.asgi.core;
         let mut handled = 0;
         let mut began = None;
@@ -208,6 +210,7 @@ impl AsgiEngine {
         } else {
             ScopeKind::Http
         };
+        let patience = asgi.core.deadlines.patience(|| scopes.path());
         let built = scopes.build(py, &request, kind, mount, root)?;
         drop(scopes);
         let scope = match built {
@@ -218,6 +221,11 @@ impl AsgiEngine {
             }
         };
         let conn = request.conn;
+        let patience = match handshake {
+            None => patience,
+            // A WebSocket lasts for as long as it is wanted, unless its application says so.
+            Some(_) => 0,
+        };
         let cycle = match handshake {
             None => {
                 let cycle = HttpCycle::new(Arc::clone(asgi), request, &scope);
@@ -233,6 +241,7 @@ impl AsgiEngine {
             application: mount.application.clone_ref(py),
             scope: scope.unbind(),
             cycle,
+            patience,
         };
         start(py, asgi, job, conn)
     }

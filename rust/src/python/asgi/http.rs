@@ -2,7 +2,8 @@
 //!
 //! START -> BODY -> (TRAILERS ->) DONE, by the messages that the application sends.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -11,8 +12,10 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::codec::http1::{FieldKind, Refusal, Version, check_field, write_field};
 use crate::conn::{ConnId, Request};
+use crate::python::deadline::{EXPIRED, TaskDeadline};
 use crate::python::report::{About, RequestName, described, log_error, log_failure, warn};
 use crate::python::response::{FilePart, Output, Response, error_page};
+use crate::time::{Millis, coarse_millis};
 use crate::worker::Worker;
 
 use super::body::{Portion, RequestBody};
@@ -64,6 +67,9 @@ pub struct HttpCycle {
     asgi: AsgiHandle,
     conn: ConnId,
     pub(super) pace: Pace,
+    pub(super) deadline: TaskDeadline,
+    /// The number of its task.
+    serial: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -80,6 +86,8 @@ impl HttpCycle {
             asgi,
             conn: request.conn,
             pace: Pace::default(),
+            deadline: TaskDeadline::default(),
+            serial: AtomicU64::new(0),
             state: Mutex::new(State {
                 request: Some(request),
                 body,
@@ -108,6 +116,56 @@ impl HttpCycle {
     /// Whether the client is gone, or asks for nothing more.
     fn has_ended(&self) -> PyResult<bool> {
         Ok(self.asgi.engine()?.has_ended(self.conn))
+    }
+
+    /// Notes which task has it, and begins what the route says of how long it may take.
+    pub(super) fn begin_deadline(&self, serial: u64, patience: Millis) -> PyResult<()> {
+        self.serial.store(serial, Ordering::Relaxed);
+        if patience == 0 {
+            return Ok(());
+        }
+        self.set_deadline(coarse_millis().saturating_add(patience))
+    }
+
+    /// Sets when the response must be complete; once it is, when the application must have returned.
+    pub(super) fn set_deadline(&self, due: Millis) -> PyResult<()> {
+        let serial = self.serial.load(Ordering::Relaxed);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.deadline.set(&self.asgi.core, due, |stint| {
+            let now = coarse_millis();
+            let number = stint.begin_task(state.request.as_deref(), serial, now, due);
+            if state.request.is_none() {
+                stint.set_label(state.name.bytes(), b"?", b"(after its response)");
+            }
+            number
+        })
+    }
+
+    /// The application has ended, and its client was answered before.
+    pub(super) fn overruled(&self) -> PyResult<()> {
+        let mut state = self.state()?;
+        let scope = state.scope.take();
+        let is_sent = state.response.is_sent();
+        state.stage = Stage::Refused;
+        let request = state.request.take();
+        if let Some(mut request) = request {
+            state.response.note(&mut request);
+            drop(state);
+            if !is_sent {
+                request.status = EXPIRED.status;
+                request.body_sent = if request.is_head() {
+                    0
+                } else {
+                    EXPIRED.body_length()
+                };
+            }
+            let mut engine = self.asgi.engine()?;
+            engine.conclude_overruled(request);
+            self.asgi.tell_others(&mut engine, self.conn);
+            self.asgi.leave(engine)?;
+        }
+        drop(scope);
+        Ok(())
     }
 
     /// The next message for the application, if there is one already.
@@ -145,6 +203,13 @@ impl HttpCycle {
         message: &Message<'_>,
         kind: &str,
     ) -> PyResult<Py<PyAny>> {
+        if self.deadline.has_expired() {
+            return Err(client_gone());
+        }
+        if kind == "hostler.deadline" {
+            self.set_deadline(message.due()?)?;
+            return Ok(self.asgi.done(py));
+        }
         let mut state = self.state()?;
         match (kind, state.stage) {
             ("http.response.start", Stage::Start) => {
@@ -330,6 +395,10 @@ impl HttpCycle {
         mut state: MutexGuard<'_, State>,
         output: Output,
     ) -> PyResult<Py<PyAny>> {
+        if self.deadline.end(&self.asgi.core, false) {
+            // A moment too late; what is left is done when the application returns.
+            return Err(client_gone());
+        }
         state.stage = Stage::Done;
         let keep_alive = state.response.keeps_alive();
         let fault = state.response.length_fault();

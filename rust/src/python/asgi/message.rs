@@ -8,8 +8,10 @@ use pyo3::types::{
 };
 
 use crate::codec::http1::{FieldFault, FieldKind, ResponseFields, phrase_of, write_field};
+use crate::python::deadline::due_in;
 use crate::python::response::{Response, Started};
 use crate::python::values::{shown, type_name};
+use crate::time::Millis;
 
 /// A message, and its type.
 pub(super) struct Message<'py> {
@@ -86,6 +88,12 @@ impl<'py> Message<'py> {
             Err(_) if value.is_none() => Ok(false),
             Err(_) => Err(self.wrong_type(key.to_str()?, "a bool", &value)),
         }
+    }
+
+    /// The moment that the "seconds" of the message "hostler.deadline" mean; none of them takes a deadline away.
+    pub(super) fn due(&self) -> PyResult<Millis> {
+        let seconds = self.get(intern!(self.dict.py(), "seconds"))?;
+        due_in(seconds.map(|seconds| seconds.extract()).transpose()?)
     }
 
     /// Bytes, if they are there.

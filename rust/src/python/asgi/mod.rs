@@ -2,6 +2,7 @@
 
 mod body;
 mod cycle;
+mod deadline;
 mod engine;
 mod files;
 mod http;
@@ -16,6 +17,7 @@ mod tls;
 mod waiter;
 mod websocket;
 
+pub(super) use deadline::set_task_deadline;
 pub use engine::AsgiEngine;
 pub use http::HttpCycle;
 pub use operation::{Finished, Operation};

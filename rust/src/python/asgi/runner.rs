@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{ffi, intern};
 
+use crate::python::deadline::{StepMark, request_variable};
+use crate::time::Millis;
+
 use super::cycle::Cycle;
 use super::shared::AsgiHandle;
 use super::waiter::{Waiter, in_context, thrown};
@@ -19,6 +22,8 @@ pub(super) struct Job {
     pub(super) application: Py<PyAny>,
     pub(super) scope: Py<PyDict>,
     pub(super) cycle: Cycle,
+    /// How long it may take; 0 for as long as it likes.
+    pub(super) patience: Millis,
 }
 
 /// The application at work.
@@ -152,6 +157,9 @@ impl Runner {
             Cycle::Http(_) => &self.asgi.tasks.http_methods,
             Cycle::WebSocket(_) => &self.asgi.tasks.websocket_methods,
         };
+        if self.asgi.core.deadlines.is_used() {
+            request_variable(py)?.call_method1(intern!(py, "set"), (job.cycle.bind(py),))?;
+        }
         let called = methods
             .of(job.cycle.bind(py))
             .and_then(|(receive, send)| {
@@ -169,8 +177,30 @@ impl Runner {
             cycle: job.cycle,
             context,
         });
+        self.enter();
+        let mark = StepMark::new(self);
         let step = take_step(&coroutine, Input::Next);
+        drop(mark);
         self.settle(py, step)
+    }
+
+    /// A step of an application that has a deadline begins.
+    fn enter(&self) {
+        if let Position::Running(call) = &self.state().position {
+            call.cycle.deadline().enter();
+        }
+    }
+
+    /// Sets the deadline of the request that this is a step of.
+    pub(in crate::python) fn set_deadline(&self, due: Millis) -> PyResult<()> {
+        match &self.state().position {
+            Position::Running(call) => {
+                call.cycle.set_deadline(due)?;
+                call.cycle.deadline().enter();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes one more step.
@@ -186,17 +216,24 @@ impl Runner {
             .as_ref()
             .map(|context| context.bind(py).clone());
         self.state().position = Position::Running(call);
+        self.enter();
+        let mark = StepMark::new(self);
         let step = match context {
             Some(context) => in_context(&context, || take_step(&coroutine, input))?,
             None => take_step(&coroutine, input),
         };
+        drop(mark);
         self.settle(py, step)
     }
 
     fn settle<'py>(&self, py: Python<'py>, step: Step<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let error = match step {
             Step::Yielded(value) => {
-                self.state().has_waited = true;
+                let mut state = self.state();
+                state.has_waited = true;
+                if let Position::Running(call) = &state.position {
+                    call.cycle.deadline().leave();
+                }
                 return Ok(Some(value));
             }
             Step::Returned => None,
@@ -220,7 +257,16 @@ impl Runner {
             let state = self.state();
             (state.serial, state.has_waited)
         };
+        let is_overruled = cycle.deadline().end(&self.asgi.core, true);
         let (told, raised) = match error {
+            error if is_overruled => {
+                // Asked to end: with what it does so is of no interest.
+                let leaves = |error: &PyErr| {
+                    error.is_instance_of::<CancelledError>(py)
+                        || error.is_instance_of::<PyGeneratorExit>(py)
+                };
+                (cycle.overruled(), error.filter(leaves))
+            }
             None => (cycle.returned(py), None),
             Some(error) if error.is_instance_of::<CancelledError>(py) => {
                 (cycle.cancelled(py, &error), Some(error))

@@ -69,7 +69,11 @@ impl ScopeBuilder {
         let versions = PyDict::new(py);
         versions.set_item("version", "3.0")?;
         versions.set_item("spec_version", SPEC_VERSION)?;
-        let mut gateway = vec!["http.response.pathsend", "http.response.zerocopysend"];
+        let mut gateway = vec![
+            "http.response.pathsend",
+            "http.response.zerocopysend",
+            "hostler.deadline",
+        ];
         if settings.debug_extension {
             gateway.push("http.response.debug");
         }
@@ -89,7 +93,8 @@ impl ScopeBuilder {
             versions: versions.unbind(),
             http_extensions: extensions(py, &http)?.unbind(),
             gateway_extensions: extensions(py, &gateway)?.unbind(),
-            websocket_extensions: extensions(py, &["websocket.http.response"])?.unbind(),
+            websocket_extensions: extensions(py, &["websocket.http.response", "hostler.deadline"])?
+                .unbind(),
             state: state.unwrap_or_else(|| PyDict::new(py).unbind()),
             names: Names::new(),
             addresses: Addresses::default(),
@@ -109,6 +114,11 @@ impl ScopeBuilder {
         decode_path(request.head.path.of(&request.bytes), &mut self.path)?;
         let place = mounts.find(&self.path).ok_or(NOT_FOUND)?;
         Ok((place.mount, place.root))
+    }
+
+    /// The decoded path that `find` has last looked at.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
     }
 
     /// The scope of `request`, whose path `find` has just looked at.

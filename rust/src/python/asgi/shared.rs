@@ -80,7 +80,7 @@ impl AsgiShared {
 
     /// The engine. Only one thread ever wants it, so that it is free unless that rule is broken.
     pub(super) fn engine(&self) -> PyResult<MutexGuard<'_, Worker>> {
-        self.core.crew.try_engine().ok_or_else(|| {
+        self.core.loop_engine().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "receive() and send() belong to the thread of the event loop; call them from there",
             )

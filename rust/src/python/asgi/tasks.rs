@@ -168,6 +168,12 @@ impl Tasks {
             .collect()
     }
 
+    /// The task with this serial number, if it waits for something.
+    pub(super) fn find(&self, py: Python<'_>, serial: u64) -> Option<Py<PyAny>> {
+        let suspended = self.suspended();
+        suspended.get(&serial).map(|found| found.task.clone_ref(py))
+    }
+
     /// Cancels, once, the application that is to answer an HTTP request of the connection. One that has answered works
     /// for its own sake, and a WebSocket's is told of the end in a message.
     pub(super) fn cancel(&self, py: Python<'_>, conn: ConnId) -> PyResult<()> {
@@ -191,6 +197,7 @@ pub(super) fn start(py: Python<'_>, asgi: &AsgiHandle, job: Job, conn: ConnId) -
     let tasks = &asgi.tasks;
     let serial = tasks.serial.fetch_add(1, Ordering::Relaxed) + 1;
     asgi.running.fetch_add(1, Ordering::Relaxed);
+    job.cycle.begin(serial, job.patience)?;
     let http = if asgi.cancel_on_disconnect {
         job.cycle.http(py)
     } else {

@@ -3,7 +3,8 @@
 //! CONNECT -> HANDSHAKE -> OPEN -> CLOSED, or from HANDSHAKE through DENYING to CLOSED. Until it is accepted, a handshake
 //! is an HTTP exchange like any other, and what denies it is that exchange's response.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -13,8 +14,10 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use crate::codec::http1::{check_field, write_field};
 use crate::codec::ws::{Agreement, Upgrade, is_valid_close_code, write_switch};
 use crate::conn::{ConnId, Inbox, Received, Request};
+use crate::python::deadline::TaskDeadline;
 use crate::python::report::{About, log_failure};
 use crate::python::response::pinned;
+use crate::time::{Millis, coarse_millis};
 
 use super::http::HttpCycle;
 use super::message::Message;
@@ -95,6 +98,9 @@ pub struct WebSocketCycle {
     asgi: AsgiHandle,
     conn: ConnId,
     pub(super) pace: Pace,
+    pub(super) deadline: TaskDeadline,
+    /// The number of its task.
+    serial: AtomicU64,
     /// The exchange that the handshake is.
     http: Mutex<Option<Py<HttpCycle>>>,
     state: Mutex<State>,
@@ -114,6 +120,8 @@ impl WebSocketCycle {
             asgi: Arc::clone(asgi),
             conn,
             pace: Pace::default(),
+            deadline: TaskDeadline::default(),
+            serial: AtomicU64::new(0),
             http: Mutex::new(Some(http)),
             state: Mutex::new(State {
                 stage: Stage::Connect,
@@ -133,6 +141,48 @@ impl WebSocketCycle {
                 "receive() and send() of one WebSocket were called at the same time by two threads",
             )
         })
+    }
+
+    /// Notes which task has it.
+    pub(super) fn note_serial(&self, serial: u64) {
+        self.serial.store(serial, Ordering::Relaxed);
+    }
+
+    /// Sets when the WebSocket must have ended.
+    pub(super) fn set_deadline(&self, due: Millis) -> PyResult<()> {
+        let serial = self.serial.load(Ordering::Relaxed);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.deadline.set(&self.asgi.core, due, |stint| {
+            let number = stint.begin_task(None, serial, coarse_millis(), due);
+            let [id, method, path] = state.about.as_ref().map_or(["?", "GET", "?"], About::parts);
+            stint.set_label(id.as_bytes(), method.as_bytes(), path.as_bytes());
+            stint.set_conn(self.conn);
+            number
+        })
+    }
+
+    /// The application has ended, and its client was told that time is over.
+    pub(super) fn overruled(&self) -> PyResult<()> {
+        let http = match self.http.lock() {
+            Ok(mut http) => http.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        if let Some(http) = http {
+            return http.get().overruled();
+        }
+        let mut state = self.state()?;
+        state.stage = Stage::Closed;
+        let request = state.request.take();
+        let bytes_sent = state.bytes_sent;
+        drop(state);
+        let mut engine = self.asgi.engine()?;
+        engine.close_websocket(self.conn, INTERNAL_ERROR, "");
+        engine.forget_overruled();
+        if let Some(mut request) = request {
+            request.body_sent = bytes_sent;
+            engine.conclude(request);
+        }
+        self.asgi.leave(engine)
     }
 
     fn http(&self, py: Python<'_>) -> Option<Py<HttpCycle>> {
@@ -175,6 +225,10 @@ impl WebSocketCycle {
     }
 
     fn handle(&self, py: Python<'_>, message: &Message<'_>) -> PyResult<Py<PyAny>> {
+        if message.kind()? == "hostler.deadline" {
+            self.set_deadline(message.due()?)?;
+            return Ok(self.asgi.done(py));
+        }
         let state = self.state()?;
         match (message.kind()?, state.stage) {
             ("websocket.send", Stage::Open) => self.send_message(py, state, message),

@@ -6,6 +6,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use pyo3::wrap_pyfunction;
 
 use crate::codec::gateway::Told;
 use crate::codec::http1::path::decode_path;
@@ -16,6 +17,7 @@ use crate::tls::Facts;
 use crate::trust::Scheme;
 
 use super::{BodyInput, FileWrapper, StartResponse};
+use crate::python::deadline::set_deadline;
 use crate::python::fields::{Addresses, Names, Underscores};
 use crate::python::mounts::{Mount, Mounts};
 use crate::python::proxied;
@@ -121,6 +123,16 @@ impl EnvironBuilder {
         }
         self.set_body(py, &environ, request, start_response)?;
         Ok(Ok((environ, mount)))
+    }
+
+    /// The decoded path of the request that `build` was last called for.
+    pub(super) fn path_of<'a>(&'a self, request: &'a Request) -> &'a [u8] {
+        let encoded = request.head.path.of(&request.bytes);
+        if memchr::memchr(b'%', encoded).is_some() {
+            &self.path
+        } else {
+            encoded
+        }
     }
 
     fn set_path<'mounts>(
@@ -442,5 +454,9 @@ fn template<'py>(
         false.into_pyobject(py)?.to_owned().into_any(),
     )?;
     put("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
+    put(
+        "hostler.set_deadline",
+        wrap_pyfunction!(set_deadline, py)?.into_any(),
+    )?;
     Ok(environ)
 }

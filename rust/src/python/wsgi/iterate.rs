@@ -10,10 +10,12 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::codec::http1::Refusal;
 use crate::conn::Request;
+use crate::python::deadline::{EXPIRED, with_deadline};
 use crate::python::report::{About, described, log_failure, warn};
 use crate::python::response::error_page;
 use crate::python::shared::{Ending, Handle, Shared};
 use crate::python::values::type_name;
+use crate::time::Millis;
 use crate::worker::{Command, Worker};
 
 use super::exchange::{Exchange, wait_for_client};
@@ -63,6 +65,8 @@ struct Prepared<'py> {
     application: Bound<'py, PyAny>,
     environ: Bound<'py, PyDict>,
     start_response: Bound<'py, StartResponse>,
+    /// How long it may take; 0 for as long as it likes.
+    patience: Millis,
 }
 
 fn prepare<'py>(
@@ -80,16 +84,28 @@ fn prepare<'py>(
         application: mount.application.bind(py).clone(),
         environ,
         start_response,
+        patience: shared.deadlines.patience(|| builder.path_of(request)),
     }))
 }
 
-fn call(py: Python<'_>, shared: &Shared, prepared: &Prepared<'_>, request: &mut Request) -> Ending {
+fn call(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    prepared: &Prepared<'_>,
+    request: &mut Request,
+) -> Ending {
     let environ = &prepared.environ;
-    let called = prepared
-        .application
-        .call1((environ, &prepared.start_response));
     let start = prepared.start_response.get();
-    let ending = match called.and_then(|body| respond(py, shared, start, &body)) {
+    let (responded, is_overruled) = with_deadline(shared, request, prepared.patience, || {
+        prepared
+            .application
+            .call1((environ, &prepared.start_response))
+            .and_then(|body| respond(py, shared, start, &body))
+    });
+    if is_overruled {
+        return overruled(py, start, request);
+    }
+    let ending = match responded {
         Ok(ending) => ending,
         Err(error) => fail(py, shared, start, request, &error),
     };
@@ -112,6 +128,22 @@ fn call(py: Python<'_>, shared: &Shared, prepared: &Prepared<'_>, request: &mut 
     ending
 }
 
+/// The end of a call whose request was answered meanwhile: whatever came of it goes nowhere.
+fn overruled(py: Python<'_>, start: &StartResponse, request: &mut Request) -> Ending {
+    let mut exchange = start.end(py);
+    let is_sent = exchange.response.is_sent();
+    exchange.response.note(request);
+    if !is_sent {
+        request.status = EXPIRED.status;
+        request.body_sent = if request.is_head() {
+            0
+        } else {
+            EXPIRED.body_length()
+        };
+    }
+    Ending::Overruled
+}
+
 /// A call that runs in a thread of its own while the event loop turns the engine.
 #[pyclass(frozen, module = "hostler._engine")]
 pub struct WsgiCall {
@@ -119,6 +151,7 @@ pub struct WsgiCall {
     application: Py<PyAny>,
     environ: Py<PyDict>,
     start_response: Py<StartResponse>,
+    patience: Millis,
     request: Mutex<Option<Box<Request>>>,
 }
 
@@ -144,6 +177,7 @@ impl WsgiCall {
             application: self.application.bind(py).clone(),
             environ: self.environ.bind(py).clone(),
             start_response: self.start_response.bind(py).clone(),
+            patience: self.patience,
         };
         call(py, &self.shared, &prepared, &mut request).leave(request, &self.shared.mailbox);
     }
@@ -157,6 +191,7 @@ pub(in crate::python) fn submit(py: Python<'_>, shared: &Handle, mut request: Bo
             application: prepared.application.unbind(),
             environ: prepared.environ.unbind(),
             start_response: prepared.start_response.unbind(),
+            patience: prepared.patience,
             request: Mutex::new(Some(request)),
         },
         Ok(Err(refusal)) => {

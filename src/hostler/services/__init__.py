@@ -1,0 +1,1 @@
+"""What applications use of the server that runs them; `hostler` has it by its public names."""
