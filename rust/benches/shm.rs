@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use hostler_engine::shm::{Board, Entry};
 use hostler_engine::time::{coarse_millis, monotonic_nanos};
 
-const REQUESTS: u32 = 1_000_000;
-const ROUNDS: usize = 7;
+const REQUESTS: u32 = 10_000;
+const ROUNDS: usize = 500;
 
 fn main() {
     let Ok(mut board) = Board::open(None) else {
