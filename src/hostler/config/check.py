@@ -145,6 +145,15 @@ def _check_metrics(config: Config) -> Iterator[tuple[str, str]]:
     if shared:
         yield "metrics.uwsgi_stats", f"has {quote(min(shared))}, which metrics.bind has too; name another"
     yield from _check_statsd(config)
+    yield from _check_otel(config)
+
+
+def _check_otel(config: Config) -> Iterator[tuple[str, str]]:
+    endpoint = config.otel.endpoint
+    if endpoint and not re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", endpoint):
+        yield "otel.endpoint", f'is {quote(endpoint)}; it must be a URL such as "http://127.0.0.1:4318"'
+    if config.otel.traces and not endpoint:
+        yield "otel.traces", "needs otel.endpoint: where the collector is"
 
 
 def _check_statsd(config: Config) -> Iterator[tuple[str, str]]:

@@ -786,6 +786,36 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Otel:
+    """OpenTelemetry, over OTLP by HTTP; needs `hostler[otel]`."""
+
+    endpoint: str = option(
+        "",
+        Text(word="URL"),
+        doc="The collector, such as `http://127.0.0.1:4318`; empty for none. What else it asks for is taken from "
+        "OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_HEADERS`.",
+        short=("--otel",),
+    )
+    metrics: bool = option(
+        True,
+        Boolean(),
+        doc="Send metrics there, every `metrics.push_interval`.",
+    )
+    traces: bool = option(
+        False,
+        Boolean(),
+        doc="Send a span for each HTTP request, whose parent is what `traceparent` names, so that the application's "
+        "spans are within it.",
+    )
+    sample_percent: int = option(
+        100,
+        Integer(minimum=0, maximum=100),
+        doc="How many of the requests without a parent have a span; with one, its decision is followed.",
+        unit="%",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """What `hostler dev` watches."""
 
@@ -822,6 +852,7 @@ class Config:
     log: Log = field(default_factory=Log)
     reload: Reload = field(default_factory=Reload)
     metrics: Metrics = field(default_factory=Metrics)
+    otel: Otel = field(default_factory=Otel)
     scaling: Scaling = field(default_factory=Scaling)
     control: Control = field(default_factory=Control)
     dev: Dev = field(default_factory=Dev)
@@ -843,6 +874,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "log": Log,
         "reload": Reload,
         "metrics": Metrics,
+        "otel": Otel,
         "scaling": Scaling,
         "control": Control,
         "dev": Dev,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from hostler.system.clock import SystemClock
@@ -26,29 +26,27 @@ class Target(Protocol):
 
 
 class Pusher:
-    """Tells its targets of the server at each interval, and once more at the end."""
+    """Tells one target of the server at each interval, and once more at the end."""
 
-    def __init__(self, observe: Callable[[], Snapshot], targets: Sequence[Target], interval: float) -> None:
-        """Tell `targets` what `observe` returns, every `interval` seconds."""
+    def __init__(self, observe: Callable[[], Snapshot], target: Target, interval: float) -> None:
+        """Tell `target` what `observe` returns, every `interval` seconds."""
         self._observe = observe
-        self._targets = targets
+        self._target = target
         self._interval = interval
         self._clock = SystemClock()
         self._end = threading.Event()
-        self._failing: set[str] = set()
+        self._is_failing = False
         self._log = logging.getLogger("hostler")
         self._thread = threading.Thread(target=self._run, name="metrics pusher", daemon=True)
 
     def start(self) -> None:
-        """Begin; without targets there is nothing to do."""
-        if self._targets:
-            self._thread.start()
+        """Begin."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Push once more, and end."""
         self._end.set()
-        if self._targets:
-            self._thread.join(LAST_PUSH)
+        self._thread.join(LAST_PUSH)
 
     def _run(self) -> None:
         # The first is what counters are compared with.
@@ -61,16 +59,10 @@ class Pusher:
         self._push()
 
     def _push(self) -> None:
-        snapshot = self._observe()
-        for target in self._targets:
-            self._tell(target, snapshot)
-
-    def _tell(self, target: Target, snapshot: Snapshot) -> None:
-        """Push to one target; the log hears of a failure and of its end, not of each."""
-        trouble = target.push(snapshot)
-        if trouble and target.name not in self._failing:
-            self._failing.add(target.name)
-            self._log.warning("metrics: cannot send to %s: %s; trying on", target.name, trouble)
-        elif not trouble and target.name in self._failing:
-            self._failing.discard(target.name)
-            self._log.info("metrics: sending to %s again", target.name)
+        """Push; the log hears of a failure and of its end, not of each."""
+        trouble = self._target.push(self._observe())
+        if trouble and not self._is_failing:
+            self._log.warning("metrics: cannot send to %s: %s; trying on", self._target.name, trouble)
+        elif not trouble and self._is_failing:
+            self._log.info("metrics: sending to %s again", self._target.name)
+        self._is_failing = bool(trouble)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hostler
-from hostler.config.schema import Metrics
+from hostler.config import Config
+from hostler.config.schema import Metrics, Otel
 from hostler.contracts import ChildContext, EngineSettings, Mount
 from hostler.errors import HostlerError
 from hostler.metrics.page import MetricsPage
@@ -54,6 +55,7 @@ class MetricsPlan:
         log_level: its level.
         queues: returns the server's listeners; asked in the supervisor's memory as it was when we were forked.
         options: what is wanted.
+        otel: whether OpenTelemetry is told.
         directory: the application's.
     """
 
@@ -63,6 +65,7 @@ class MetricsPlan:
     log_level: str
     queues: Callable[[], Sequence[ListenQueue]]
     options: Metrics
+    otel: Otel
     directory: str
 
 
@@ -103,19 +106,28 @@ def _serve(plan: MetricsPlan, context: ChildContext) -> None:
     StatsServer(context.listeners[pages:], observer.observe, instance).start()
     send_message(context.status_fd, {"event": "started", "pid": own_pid()})
     send_message(context.status_fd, {"event": "ready"})
-    pusher = Pusher(observer.observe, _build_targets(plan.options), plan.options.push_interval)
-    pusher.start()
+    pushers = [Pusher(observer.observe, target, plan.options.push_interval) for target in _build_targets(plan)]
+    for pusher in pushers:
+        pusher.start()
     engine.run()
-    pusher.stop()
+    for pusher in pushers:
+        pusher.stop()
 
 
-def _build_targets(options: Metrics) -> list[Target]:
-    return [StatsdTarget(options)] if options.statsd else []
+def _build_targets(plan: MetricsPlan) -> Iterator[Target]:
+    if plan.options.statsd:
+        yield StatsdTarget(plan.options)
+    if plan.otel.endpoint and plan.otel.metrics:
+        # An extra, and megabytes.
+        from hostler.metrics.otlp import OtlpTarget
+
+        yield OtlpTarget(plan.otel.endpoint, plan.title)
 
 
-def wants_metrics(options: Metrics) -> bool:
+def wants_metrics(config: Config) -> bool:
     """Tell whether a metrics process is wanted."""
-    return bool(options.bind or options.uwsgi_stats or options.statsd)
+    options, otel = config.metrics, config.otel
+    return bool(options.bind or options.uwsgi_stats or options.statsd or (otel.endpoint and otel.metrics))
 
 
 def _engine_settings(signal_fd: int, lifeline_fd: int) -> EngineSettings:

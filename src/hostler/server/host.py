@@ -52,6 +52,7 @@ from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
 from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
 from hostler.telemetry.log_tail import LogCopy, LogTail
+from hostler.telemetry.otel import is_installed as has_opentelemetry
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
 from hostler.tls.keeper import Keeper
@@ -188,6 +189,8 @@ class ServerHost:
         )
         if config.process.cgroup:
             self._worker_group = make_worker_group(config.process.cgroup, find_own_group())
+        if config.otel.endpoint and not has_opentelemetry():
+            raise ConfigurationError("otel.endpoint needs OpenTelemetry: install hostler[otel]")
         if config.app.preload and not become_subreaper():
             raise ConfigurationError("app.preload needs Linux; leave it out")
         addresses = self._pool.resolve(config.server.bind)
@@ -263,7 +266,7 @@ class ServerHost:
             FORK_SERVER: partial(run_fork_server, assignment),
             HOOK_RUNNER: partial(self._run_hooks, number),
         }
-        if wants_metrics(config.metrics):
+        if wants_metrics(config):
             roles.append(Role(METRICS, graceful_timeout=GRACEFUL_TIMEOUT))
             mains[METRICS] = partial(run_metrics, self._plan_metrics(release))
         for companion in self._options.companions:
@@ -302,6 +305,7 @@ class ServerHost:
             config.log.level,
             lambda: self._queues,
             config.metrics,
+            config.otel,
             config.app.chdir,
         )
 

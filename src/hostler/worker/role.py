@@ -117,6 +117,7 @@ def _prepare_load_serve(assignment: Assignment, context: ChildContext) -> None:
 
 def _serve(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount]) -> None:
     serve = find_server(mounts)
+    mounts = _trace(assignment, mounts)
     assignment.hooks.worker_loaded()
     try:
         serve(assignment, context, mounts)
@@ -124,6 +125,17 @@ def _serve(assignment: Assignment, context: ChildContext, mounts: Sequence[Mount
         end_process_after(EXIT_TIMEOUT)
         assignment.hooks.worker_leaving()
     _leave()
+
+
+def _trace(assignment: Assignment, mounts: Sequence[Mount]) -> Sequence[Mount]:
+    """Put tracers around the applications, if traces are wanted."""
+    options = assignment.config.otel
+    if not (options.endpoint and options.traces):
+        return mounts
+    # An extra, and megabytes.
+    from hostler.worker.tracing import trace_mounts
+
+    return trace_mounts(options, assignment.title, mounts)
 
 
 def find_server(mounts: Sequence[Mount]) -> Serve:

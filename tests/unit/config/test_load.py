@@ -295,6 +295,11 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path, write: Write) -> 
             ),
         ),
         (
+            "[otel]\nendpoint = 'localhost:4318'\n",
+            'hostler.toml:2: otel.endpoint is "localhost:4318"; it must be a URL such as "http://127.0.0.1:4318"',
+        ),
+        ("[otel]\ntraces = true\n", "hostler.toml:2: otel.traces needs otel.endpoint: where the collector is"),
+        (
             "[metrics]\nstatsd_prefix = 'a:b'\n",
             'hostler.toml:2: metrics.statsd_prefix is "a:b"; it must be of letters, digits, _, - and dots',
         ),
