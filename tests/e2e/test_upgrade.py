@@ -160,6 +160,17 @@ def test_new_supervisor_that_is_killed_while_it_boots_changes_nothing(hostler_se
     assert server.get("/").body == b"hello\n"
 
 
+def test_other_requests_to_both_do_not_disturb_an_upgrade(hostler_server: StartServer, shop: Path) -> None:
+    """Log rotation and reloads that come at any time, also before the new program has come to catch signals."""
+    server = hostler_server("shop:app", "--chdir", str(shop.parent))
+    server.signal(signal.SIGUSR2)
+    while server.process.poll() is None and "upgraded" not in server.stderr.text:
+        server.signal(signal.SIGUSR1)
+    assert server.wait() == 0
+    assert "upgrade abandoned" not in server.stderr.text
+    assert server.get("/").body == b"hello\n"
+
+
 def test_stop_during_an_upgrade_ends_both(hostler_server: StartServer, shop: Path) -> None:
     server = hostler_server("shop:app", "--chdir", str(shop.parent))
     booting = shop.parent / "booting"

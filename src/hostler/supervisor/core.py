@@ -70,8 +70,6 @@ from hostler.supervisor.upkeep import Upkeep
 # Seconds that a child has to end when it has nothing to finish: it was still starting, or was told to stop now
 # (arbitrary).
 PROMPT_TIMEOUT = 2.0
-
-
 # What the program needs to come as far as its own children, beside their time (arbitrary).
 PROGRAM_TIMEOUT = 15.0
 # The name of the role of the supervisor that an upgrade starts.
@@ -259,7 +257,11 @@ class Core:
         for child, reason in self._upkeep.find_worn(event.memory):
             self._recycle(child, reason)
         for role, count, load in self._upkeep.find_wanted(event, self.current, self._now):
-            self._follow_load(role, count, f"{load.busy:.0%} busy, {load.waiting} waiting" if count else "idle")
+            if count > 0:
+                self._follow_load(role, count, f"{load.busy:.0%} busy, {load.waiting} waiting")
+            elif self.phase is Phase.RUNNING:
+                # A reload without children would show nothing of its release.
+                self._follow_load(role, 0, "idle")
 
     def _note_knock(self, _: Knocked) -> None:
         if self.is_awaiting_knock:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from hostler.system.signals import ignore_requests
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -53,6 +55,7 @@ def become_program(program: Program, variables: Mapping[str, str], descriptors: 
         OSError: it cannot be run.
     """
     os.chdir(program.directory)
+    ignore_requests()
     for fd in descriptors:
         os.set_inheritable(fd, True)
     os.execve(program.executable, program.arguments, dict(variables))

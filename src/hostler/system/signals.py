@@ -75,6 +75,16 @@ _DEFAULTED = (
 )  # fmt: skip
 
 
+# What a program must not die of before it has come to catch it: they ask a supervisor for something.
+_REQUESTS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+
+
+def ignore_requests() -> None:
+    """Ignore signals that ask a supervisor for something, also in the program that this process is about to become."""
+    for number in _REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def all_blocked() -> Iterator[None]:
     """Hold all signals back around a fork: in the child they would go to the parent's wake-up descriptor."""

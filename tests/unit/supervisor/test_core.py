@@ -626,6 +626,16 @@ class TestFollowingLoad:
         assert drive.spawned() == [("worker", 1, 1)]
         assert not drive.core.is_awaiting_knock
 
+    def test_nobody_is_let_go_in_a_reload(self) -> None:
+        drive = self.scaled(1, minimum=0)
+        drive.command(Command.RELOAD)
+        drive.prepared(drive.core.current.roles)
+        self.measure(drive, Load(), 40)
+        assert drive.core.current.roles[0].count == 1
+        drive.ready(2)
+        self.measure(drive, Load(), 1)
+        assert drive.core.current.roles[0].count == 0
+
     def test_knock_that_comes_late_is_nothing(self) -> None:
         drive = self.scaled(1, minimum=0)
         assert drive.feed(Knocked()) == []
