@@ -50,7 +50,7 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
     with ExitStack() as ends:
         # Last of all: who waits on the control socket for our end takes its closing for it.
         ends.callback(host.close_console)
-        ends.callback(signals.close)
+        ends.callback(signals.close, is_last=True)
         ends.callback(host.close)
         finish = _supervise(host, signals, options)
     if finish.status != 0:

@@ -53,11 +53,17 @@ class SignalQueue:
             except BlockingIOError:
                 return list(received)
 
-    def close(self) -> None:
-        """Put the former handlers back."""
+    def close(self, *, is_last: bool = False) -> None:
+        """Put the former handlers back.
+
+        Args:
+            is_last: the process is about to end: what asks a supervisor for something is ignored from now on, instead
+                of ending it before it can give its status.
+        """
         signal.set_wakeup_fd(-1)
         for number, handler in self._replaced.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            former = signal.SIG_DFL if handler is None else handler
+            signal.signal(number, signal.SIG_IGN if is_last and number in _REQUESTS else former)
         self.close_descriptors()
 
     def close_descriptors(self) -> None:
