@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +65,10 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         """Type something."""
         os.write(self._keyboard, keys)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, as a person does who drags the window."""
+        fcntl.ioctl(self._keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for the program to end and return its exit status; negative: minus the signal that ended it."""

@@ -59,6 +59,7 @@ COMMANDS = {
         "write hostler.toml from a configuration of Gunicorn or uWSGI",
     ),
     "status": Entry("hostler.cli.status", "status [OPTIONS]", "show what runs, and how it is"),
+    "top": Entry("hostler.cli.top", "top [OPTIONS]", "watch a server: workers, latency, requests, with keys to act"),
     "requests": Entry(
         "hostler.cli.requests", "requests [OPTIONS]", "show the requests that are in progress, the oldest first"
     ),
@@ -82,7 +83,7 @@ COMMANDS = {
 }
 
 # The commands that talk to a running server.
-WITH_INSTANCE = ("status", "requests", "reload", "scale", "upgrade", "stop", "logs", "reopen", "stacks")
+WITH_INSTANCE = ("status", "top", "requests", "reload", "scale", "upgrade", "stop", "logs", "reopen", "stacks")
 # The commands that take the options of the schema.
 WITH_OPTIONS = ("run", "dev", "check", "doctor", "config", "generate")
 

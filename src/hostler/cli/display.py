@@ -48,13 +48,16 @@ def format_known(value: object) -> str:
     return "-" if value is None else clean_line(value)
 
 
-def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
+def write_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), gap: int = 2
+) -> list[str]:
     """Write a table with columns as wide as their contents.
 
     Args:
         header: the names of the columns.
         rows: the cells of each row.
         right: the columns that are aligned to the right.
+        gap: how many spaces are between two columns.
     """
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -64,6 +67,6 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
             cell.rjust(width) if name in right else cell.ljust(width)
             for name, cell, width in zip(header, line, widths, strict=True)
         )
-        return "  ".join(cells).rstrip()
+        return (" " * gap).join(cells).rstrip()
 
     return [write(line) for line in lines]

@@ -14,12 +14,14 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hostler.control.answer import Answer, refuse, write_answer
-from hostler.control.operation import Operation, find_operation, parse_arguments
 from hostler.control.request import Request, RequestError, RequestParser
 from hostler.system.local_socket import LocalConnection, LocalListener, Peer
+
+if TYPE_CHECKING:
+    from hostler.control.operation import Operation
 
 # Bounds, arbitrary: a few people, a monitoring agent and a `top` each are far below them.
 MAX_CLIENTS = 32
@@ -262,6 +264,9 @@ class ControlServer:
             self._send(client, refuse(error.status, error.message))
 
     def _call(self, client: _Client, request: Request) -> None:
+        # Not before somebody asks: a server's start, and its workers' memory, can do without the table.
+        from hostler.control.operation import find_operation, parse_arguments
+
         client.is_last = request.is_last
         operation, found = find_operation(request)
         if operation is None:

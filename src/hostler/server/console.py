@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hostler.control.server import Call, Clock, ControlServer, Handler
-from hostler.server.load_report import describe_load, describe_requests, summarise_worker
-from hostler.server.stack_report import describe_report
 from hostler.supervisor.model import ChildFacts, ChildState, Command, Concluded, Outcome, Phase
 from hostler.supervisor.shell import Supervisor
 from hostler.system.vitals import read_vitals
@@ -83,8 +81,8 @@ class Console:
         self.handlers: Mapping[str, Handler] = {
             "describe": self._answer_document,
             "status": self._answer_status,
-            "load": lambda call: call.answer(describe_load(self._board.read())),
-            "requests": lambda call: call.answer(describe_requests(self._board.read())),
+            "load": self._answer_load,
+            "requests": self._answer_requests,
             "reload": self._reload,
             "scale": self._scale,
             "stop": self._stop,
@@ -139,6 +137,16 @@ class Console:
 
         call.answer(build_document())
 
+    def _answer_load(self, call: Call) -> None:
+        from hostler.server.load_report import describe_load  # as all that only answers need
+
+        call.answer(describe_load(self._board.read()))
+
+    def _answer_requests(self, call: Call) -> None:
+        from hostler.server.load_report import describe_requests
+
+        call.answer(describe_requests(self._board.read()))
+
     def _answer_status(self, call: Call) -> None:
         supervisor, now = self._supervisor, self._clock.now()
         readings = {worker.child: worker for worker in self._board.read().workers}
@@ -157,6 +165,8 @@ class Console:
         )
 
     def _describe_child(self, child: ChildFacts, reading: WorkerReading | None, now: float) -> dict[str, Any]:
+        from hostler.server.load_report import summarise_worker
+
         vitals = read_vitals(child.pid) if child.pid else None
         return {
             "name": child.name,
@@ -337,6 +347,8 @@ class Console:
         self._questions = open_ones
 
     def _describe_question(self, question: _Question) -> list[dict[str, Any]]:
+        from hostler.server.stack_report import describe_report
+
         return [
             {
                 "name": child.name,

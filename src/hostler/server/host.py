@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from platform import python_version
 from typing import Any, NoReturn
 
 import hostler
@@ -608,7 +608,7 @@ class ServerHost:
             "name": self._name,
             "pid": own_pid(),
             "version": hostler.__version__,
-            "python": python_version(),
+            "python": "{}.{}.{}".format(*sys.version_info),
             "application": self._releases[self._current].assignment.target,
             "directory": str(Path(config.app.chdir).resolve()),
             "started_in": str(self._started_in),
