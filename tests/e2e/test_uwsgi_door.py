@@ -194,6 +194,20 @@ def test_imports_are_done(hostler_server: StartServer, project: Path) -> None:
     assert ask(server)[2] == "early late"
 
 
+def test_harakiri_answers_for_what_is_stuck(hostler_server: StartServer, project: Path) -> None:
+    (project / "shop.py").write_text(
+        "import threading\n\n\n"
+        "def app(environ, start_response):\n"
+        "    if environ['PATH_INFO'] == '/stuck':\n"
+        "        threading.Event().wait(60)\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'']\n"
+    )
+    server = start(hostler_server, project, "--harakiri", "1", "--harakiri-verbose")
+    assert server.get("/stuck").status == 503
+    assert server.get("/").status == 200
+
+
 def test_virtual_environment_is_used(hostler_server: StartServer, project: Path) -> None:
     packages = project / f"venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     packages.mkdir(parents=True)

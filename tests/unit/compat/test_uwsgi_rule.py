@@ -45,6 +45,8 @@ def pick(config: Config, path: str) -> object:
         (["--worker-reload-mercy", "9"], "server.graceful_timeout", 9.0),
         (["--touch-reload", "/a", "--touch-chain-reload", "b"], "reload.touch", ("/a", "HERE/b")),
         (["--touch-chain-reload", "b"], "reload.strategy", "one-by-one"),
+        (["--harakiri", "30"], "deadlines.default", 30.0),
+        (["--harakiri-graceful-timeout", "3"], "deadlines.grace", 3.0),
         (["-p", "8", "--cheaper", "2"], "workers.count", 2),
         (["-p", "8", "--cheaper", "2", "--cheaper-initial", "4"], "workers.count", 4),
         (["-p", "8", "--cheaper", "2"], "scaling.min", 2),

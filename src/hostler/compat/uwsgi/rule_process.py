@@ -99,6 +99,17 @@ def map_memory(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
     yield Give("workers.max_memory", given[-1].number * MEBIBYTE)
 
 
+def map_deadline(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`harakiri`, in seconds."""
+    yield Give("deadlines.default", given[-1].number)
+
+
+def map_grace(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`harakiri-graceful-timeout`, in seconds."""
+    if given[-1].number:
+        yield Give("deadlines.grace", given[-1].number)
+
+
 def map_mercy(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
     """`worker-reload-mercy`."""
     if given[-1].number:

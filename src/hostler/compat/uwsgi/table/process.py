@@ -7,7 +7,6 @@ from hostler.compat.uwsgi.option import Fate, Option, declare
 from hostler.compat.uwsgi.rule_socket import map_stats, map_stats_push
 
 _M, _S, _W, _R, _L, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.LATER, Fate.DOOR
-_HARAKIRI = "a deadline for requests comes later; a long request is left to run, and costs one thread"
 _TOUCH = "within a second of the file's change"
 _NO_MULES = "mules come later"
 
@@ -48,9 +47,12 @@ OPTIONS: tuple[Option, ...] = (
     declare("idle=", _M, "with `cheap`", "scaling.idle", rule.map_idle),
     declare("die-on-idle", _L, "the server stays when its last worker has gone; ending it comes later"),
     # Deadlines
-    declare("harakiri= -t", _L, _HARAKIRI),
-    declare("harakiri-verbose harakiri-graceful-timeout= harakiri-graceful-signal= harakiri-queue-threshold= "
-            "harakiri-no-arh no-harakiri-arh no-harakiri-after-req-hook", _S, "belongs to `harakiri`"),
+    declare("harakiri= -t", _M, "503, and the request is told to end; the process is killed only if it does not",
+            "deadlines.default", rule.map_deadline),
+    declare("harakiri-graceful-timeout=", _M, "", "deadlines.grace", rule.map_grace),
+    declare("harakiri-verbose", _S, "the stacks are always logged"),
+    declare("harakiri-graceful-signal= harakiri-queue-threshold= harakiri-no-arh no-harakiri-arh "
+            "no-harakiri-after-req-hook", _S, "a request is told to end by an exception"),
     # Reload and stop
     declare("die-on-term", _D, "SIGTERM drains and ends; without it, it reloads, as with uWSGI"),
     declare("exit-on-reload", _D, "a reload ends the server, for whoever starts it again"),
