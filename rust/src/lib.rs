@@ -23,8 +23,8 @@ mod _engine {
     use crate::python::{
         AsgiEngine, BodyInput, DeadlineExceeded, Engine, FileWrapper, Finished, HttpCycle,
         Operation, Runner, StartResponse, Waiter, WebSocketCycle, WsgiCall,
-        check_access_log_format, check_deadline_pattern, check_tls, check_trusted_network,
-        scoreboard_layout, set_deadline, watch_deadlines,
+        check_access_log_filter, check_access_log_format, check_deadline_pattern, check_tls,
+        check_trusted_network, scoreboard_layout, set_deadline, watch_deadlines,
     };
 
     /// The version of the extension, which is that of the package.

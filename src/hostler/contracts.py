@@ -169,8 +169,14 @@ class EngineSettings:
     # WSGI facts.
     multiprocess: bool = True
     # Access log.
-    access_log: str = ""  # "": off; "-": standard output; "syslog:..."; else a path
+    access_log: str = ""  # "": off; "-": standard output; "syslog:..."; "journald:"; else a path
     access_log_format: str = "combined"  # common | combined | json | a format string
+    # Which requests get a line: none on these paths; of the others all, or those of these statuses, those that took so
+    # long (0: no such choice), and one in so many of the rest (0: none).
+    access_log_skip: tuple[str, ...] = ()
+    access_log_statuses: tuple[str, ...] = ()
+    access_log_slow: float = 0.0
+    access_log_sample: int = 0
     # The scoreboard: a shared memory file and where this engine's block begins in it; -1: nobody reads.
     board_fd: int = -1
     board_offset: int = 0

@@ -38,6 +38,7 @@ pub(super) enum Op {
     RequestHeader(Box<[u8]>),
     ResponseHeader(Box<[u8]>),
     Environ(Box<[u8]>),
+    Own(Box<[u8]>),
     RequestId,
     Scheme,
     Rfc3339,
@@ -83,6 +84,7 @@ impl Op {
             "i" => Some(Self::RequestHeader(lower())),
             "o" => Some(Self::ResponseHeader(lower())),
             "e" => Some(Self::Environ(name.as_bytes().into())),
+            "f" => Some(Self::Own(name.as_bytes().into())),
             "x" => match name {
                 "request_id" => Some(Self::RequestId),
                 "scheme" => Some(Self::Scheme),
@@ -116,6 +118,8 @@ pub struct Needs {
     pub response_headers: bool,
     /// Keys of the environ whose values must be kept, as they were written in the format, each once. Compare without regard to case.
     pub environ: Vec<String>,
+    /// The fields that the application sets must be kept.
+    pub own: bool,
 }
 
 impl Needs {
@@ -128,6 +132,7 @@ impl Needs {
                 }
                 Op::ResponseHeader(_) => needs.response_headers = true,
                 Op::Environ(name) => needs.add_environ(name),
+                Op::Own(_) => needs.own = true,
                 _ => {}
             }
         }
@@ -166,6 +171,7 @@ impl Format {
         if format == "json" {
             let needs = Needs {
                 request_headers: true,
+                own: true,
                 ..Needs::default()
             };
             return Ok(Self {
@@ -362,7 +368,8 @@ mod tests {
             }
         );
         assert_eq!(needs("%(h)s %(r)s %(D)s"), Needs::default());
-        assert!(needs("json").request_headers);
+        assert!(needs("json").request_headers && needs("json").own);
+        assert!(needs("%({user}f)s").own);
         assert!(needs("%({content-type}o)s").response_headers);
         assert_eq!(needs("%({A}e)s %({b}e)s %({A}e)s").environ, ["A", "b"]);
     }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use super::filter::Filter;
 use super::format::Format;
 use super::record::Record;
 use super::sink::{Sink, SinkError};
@@ -30,6 +31,7 @@ const NOTICE_EVERY_MILLIS: u64 = 60_000;
 #[derive(Debug)]
 pub struct AccessLog {
     format: Format,
+    filter: Option<Filter>,
     sink: Sink,
     buffer: Vec<u8>,
     /// The next attempt to write is made when the buffer is this long.
@@ -60,6 +62,7 @@ impl AccessLog {
     pub fn new(format: Format, sink: Sink) -> Self {
         Self {
             format,
+            filter: None,
             sink,
             buffer: Vec::with_capacity(FLUSH_AT + 4_096),
             flush_at: FLUSH_AT,
@@ -70,6 +73,13 @@ impl AccessLog {
             next_notice: 0,
             origin: Instant::now(),
         }
+    }
+
+    /// The same log, for chosen requests only.
+    #[must_use]
+    pub fn filtered(mut self, filter: Option<Filter>) -> Self {
+        self.filter = filter;
+        self
     }
 
     /// How its lines look, and what the engine must keep of a request for them.
@@ -91,9 +101,16 @@ impl AccessLog {
         self.dropped
     }
 
-    /// Adds the line of one request, and writes what was gathered if that is enough.
+    /// Adds the line of one request, unless the filter leaves it out, and writes what was gathered if that is enough.
     #[inline]
     pub fn write(&mut self, record: &Record<'_>) {
+        if self
+            .filter
+            .as_mut()
+            .is_some_and(|filter| !filter.accepts(record))
+        {
+            return;
+        }
         self.format.write(record, &mut self.buffer);
         if self.buffer.len() >= self.flush_at {
             self.flush_at_moment(self.elapsed());

@@ -2,7 +2,7 @@
 
 use super::date::DateCache;
 use super::escape;
-use super::record::Record;
+use super::record::{OwnField, Record};
 use super::text::{decimal, number};
 use super::user::User;
 
@@ -21,6 +21,29 @@ pub(super) fn write(record: &Record<'_>, dates: &mut DateCache, out: &mut Vec<u8
     string(b",\"scheme\":", record.scheme.as_bytes(), out);
     out.extend_from_slice(b",\"pid\":");
     number(u64::from(record.pid), out);
+    write_own(record.fields.own(), out);
+    out.push(b'}');
+}
+
+/// The application's fields have an object of their own, so that none can pass for one of ours.
+fn write_own(fields: &[OwnField], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"fields\":");
+    if fields.is_empty() {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    let mut before = b'{';
+    for field in fields {
+        out.push(before);
+        before = b',';
+        escape::json(&field.name, out);
+        out.push(b':');
+        if field.is_plain {
+            out.extend_from_slice(&field.value);
+        } else {
+            escape::json(&field.value, out);
+        }
+    }
     out.push(b'}');
 }
 

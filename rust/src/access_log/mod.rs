@@ -9,8 +9,10 @@
 
 mod date;
 mod escape;
+mod filter;
 mod format;
 mod journal;
+mod journald;
 mod json;
 mod record;
 mod sink;
@@ -20,7 +22,8 @@ mod text;
 mod user;
 
 pub use escape::json as write_json_text;
+pub use filter::{Filter, FilterError, FilterSettings};
 pub use format::{Format, FormatError, Needs};
 pub use journal::{AccessLog, FLUSH_AT, Notice};
-pub use record::{Fields, NoFields, Record, header_in};
+pub use record::{Fields, NoFields, OwnField, Record, header_in};
 pub use sink::{Sink, SinkError};

@@ -8,6 +8,21 @@ pub trait Fields {
     fn response_header(&self, name: &[u8]) -> Option<&[u8]>;
     /// The value of the environ key, written as it was in the format. Asked only for names in [`super::Needs::environ`].
     fn environ(&self, name: &[u8]) -> Option<&[u8]>;
+    /// The fields that the application has set, in its order. Asked only if [`super::Needs::own`].
+    fn own(&self) -> &[OwnField] {
+        &[]
+    }
+}
+
+/// A field that the application has set for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnField {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its value as text, UTF-8.
+    pub value: Vec<u8>,
+    /// A number or boolean, which JSON writes without quotes.
+    pub is_plain: bool,
 }
 
 /// Knows no field: for requests that were refused before their head was understood.

@@ -1,4 +1,4 @@
-//! Where lines go: standard output, a file, or syslog. No write here waits for a reader.
+//! Where lines go: standard output, a file, syslog, or the journal. No write here waits for a reader.
 
 use std::fmt;
 use std::io;
@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::net::{SendFlags, send};
 
+use super::journald::Journald;
 use super::syslog::Syslog;
 
 /// POSIX promises that up to 512 bytes arrive in a pipe in one piece; on Linux it is 4,096 (pipe(7)), and the systems that have kqueue
@@ -33,10 +34,13 @@ enum Target {
     Stdout(Descriptor),
     File(Descriptor),
     Syslog(Box<Syslog>),
+    Journald(Box<Journald>),
 }
 
 impl Sink {
     /// Opens `-` (standard output), `syslog:...`, or else the file of that path for appending, made with mode 0640 if it is not there.
+    ///
+    /// `journald:` is the journal of systemd.
     ///
     /// `syslog:[ADDRESS][?facility=NAME&tag=NAME]`: the address is `udp://HOST:PORT` or `unix:PATH` (`unix:/dev/log` without one), the
     /// facility `local0` and the tag `hostler` unless they are given.
@@ -79,6 +83,7 @@ impl Sink {
         match &mut self.target {
             Target::Stdout(descriptor) | Target::File(descriptor) => descriptor.write(lines),
             Target::Syslog(syslog) => syslog.write(lines),
+            Target::Journald(journal) => journal.write(lines),
         }
     }
 
@@ -110,6 +115,9 @@ impl Target {
         }
         if let Some(rest) = spec.strip_prefix("syslog:") {
             return Syslog::open(rest).map(|syslog| Self::Syslog(Box::new(syslog)));
+        }
+        if let Some(rest) = spec.strip_prefix("journald:") {
+            return Journald::open(rest).map(|journal| Self::Journald(Box::new(journal)));
         }
         if spec.is_empty() || spec.contains('\0') {
             return Err(

@@ -54,6 +54,10 @@ fn write_op(op: &Op, record: &Record<'_>, dates: &mut DateCache, out: &mut Vec<u
         Op::RequestHeader(name) => or_dash(fields.request_header(name).unwrap_or_default(), out),
         Op::ResponseHeader(name) => or_dash(fields.response_header(name).unwrap_or_default(), out),
         Op::Environ(name) => or_dash(fields.environ(name).unwrap_or_default(), out),
+        Op::Own(name) => {
+            let own = fields.own().iter().find(|own| own.name[..] == name[..]);
+            or_dash(own.map(|own| &own.value[..]).unwrap_or_default(), out);
+        }
         Op::RequestId => or_dash(record.request_id, out),
         Op::Scheme => or_dash(record.scheme.as_bytes(), out),
     }
@@ -119,7 +123,7 @@ fn write_pid(pid: u32, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fields, Format, NoFields, Record};
+    use super::super::{Fields, Format, NoFields, OwnField, Record};
 
     struct Pairs<'a>(&'a [(&'a str, &'a [u8])]);
 
@@ -289,7 +293,7 @@ mod tests {
             "{\"time\":\"2000-10-10T13:55:36.007Z\",\"client\":\"192.0.2.1\",\"user\":\"Aladdin\",\"method\":\"GET\",\"path\":\"/a b\",\
              \"query\":\"c=d\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"bytes\":2326,\"duration_ms\":2034.567,\
              \"request_id\":\"0123456789abcdef0123456789abcdef\",\"referer\":\"http://example.org/\",\"user_agent\":\"curl/8\",\
-             \"host\":null,\"scheme\":\"https\",\"pid\":42}"
+             \"host\":null,\"scheme\":\"https\",\"pid\":42,\"fields\":null}"
         );
     }
 
@@ -304,6 +308,50 @@ mod tests {
             seen.contains(r#""user_agent":"\"}\n{\"a\":\"\u00ff","host":"exé""#),
             "{seen}"
         );
+    }
+
+    struct Owned(Vec<OwnField>);
+
+    impl Fields for Owned {
+        fn request_header(&self, _name: &[u8]) -> Option<&[u8]> {
+            None
+        }
+
+        fn response_header(&self, _name: &[u8]) -> Option<&[u8]> {
+            None
+        }
+
+        fn environ(&self, _name: &[u8]) -> Option<&[u8]> {
+            None
+        }
+
+        fn own(&self) -> &[OwnField] {
+            &self.0
+        }
+    }
+
+    fn own(name: &str, value: &str, is_plain: bool) -> OwnField {
+        OwnField {
+            name: name.into(),
+            value: value.into(),
+            is_plain,
+        }
+    }
+
+    #[test]
+    fn fields_of_the_application_are_written_in_either_form() {
+        let fields = Owned(vec![
+            own("tenant", "a \"b\"\n", false),
+            own("rows", "17", true),
+            own("hit", "true", true),
+        ]);
+        let seen = line("json", &record(&fields));
+        assert!(
+            seen.ends_with(r#""fields":{"tenant":"a \"b\"\n","rows":17,"hit":true}}"#),
+            "{seen}"
+        );
+        let seen = line("%({tenant}f)s %({rows}f)s %({other}f)s", &record(&fields));
+        assert_eq!(seen, r"a \x22b\x22\x0A 17 -");
     }
 
     /// Reads one JSON object of strings, numbers and nulls; none if it is not valid (RFC 8259).
@@ -370,7 +418,7 @@ mod tests {
             };
             let seen = line("json", &hostile);
             let keys = keys_of_json(&seen).unwrap_or_else(|| panic!("not valid: {seen}"));
-            assert_eq!(keys.len(), 16);
+            assert_eq!(keys.len(), 17);
         }
     }
 }

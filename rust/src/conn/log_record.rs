@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::access_log::{AccessLog, Fields, Record, header_in};
+use crate::access_log::{AccessLog, Fields, OwnField, Record, header_in};
 use crate::codec::http1::Version;
 use crate::net::Peer;
 use crate::time::unix_nanos;
@@ -33,6 +33,10 @@ impl Fields for RequestFields<'_> {
             .iter()
             .find(|(known, _)| known.as_bytes() == name)?;
         Some(value)
+    }
+
+    fn own(&self) -> &[OwnField] {
+        &self.0.own_fields
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::access_log::OwnField;
 use crate::codec::gateway::{Dialect, Told};
 use crate::codec::http1::Head;
 use crate::net::{Peer, Protocol};
@@ -55,6 +56,8 @@ pub struct Request {
     pub response_head: Vec<u8>,
     /// Values from the environ that the access log asks for.
     pub environ: Vec<(String, Vec<u8>)>,
+    /// Fields that the application has set for the access log.
+    pub own_fields: Vec<OwnField>,
 }
 
 impl Default for Request {
@@ -79,6 +82,7 @@ impl Default for Request {
             body_sent: 0,
             response_head: Vec::new(),
             environ: Vec::new(),
+            own_fields: Vec::new(),
         }
     }
 }
@@ -136,6 +140,7 @@ impl Request {
         self.body_sent = 0;
         self.response_head.clear();
         self.environ.clear();
+        self.own_fields.clear();
         // An unusually large request must not keep its memory for ever.
         self.bytes.shrink_to(4_096);
     }

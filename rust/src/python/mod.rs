@@ -4,6 +4,7 @@ mod asgi;
 mod deadline;
 mod engine;
 mod fields;
+mod logged;
 mod mounts;
 mod proxied;
 mod report;
@@ -19,6 +20,7 @@ pub use deadline::{DeadlineExceeded, set_deadline, watch_deadlines};
 pub use engine::Engine;
 pub use scoreboard::scoreboard_layout;
 pub use settings::{
-    check_access_log_format, check_deadline_pattern, check_tls, check_trusted_network,
+    check_access_log_filter, check_access_log_format, check_deadline_pattern, check_tls,
+    check_trusted_network,
 };
 pub use wsgi::{BodyInput, FileWrapper, StartResponse, WsgiCall};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::access_log::{AccessLog, Format};
+use crate::access_log::{AccessLog, Filter, FilterSettings, Format};
 use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
 use crate::conn::{Settings, WebSocketSettings};
@@ -54,6 +54,10 @@ pub(super) struct EngineSettings {
     pub(super) multiprocess: bool,
     access_log: String,
     access_log_format: String,
+    access_log_skip: Vec<String>,
+    access_log_statuses: Vec<String>,
+    access_log_slow: f64,
+    access_log_sample: u32,
     temp_dir: PathBuf,
     pub(super) max_concurrency: usize,
     pub(super) cancel_on_disconnect: bool,
@@ -189,9 +193,17 @@ impl EngineSettings {
         }
         let format = Format::compile(&self.access_log_format)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let filter = FilterSettings {
+            skip: self.access_log_skip.clone(),
+            statuses: self.access_log_statuses.clone(),
+            slow_nanos: millis(self.access_log_slow).saturating_mul(1_000_000),
+            sample: self.access_log_sample,
+        };
+        let filter = Filter::compile(&filter, unix_nanos() ^ u64::from(std::process::id()))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let log = AccessLog::open(format, &self.access_log)
             .map_err(|error| PyOSError::new_err(format!("cannot open the access log {error}")))?;
-        Ok(Some(log))
+        Ok(Some(log.filtered(filter)))
     }
 }
 
@@ -232,6 +244,19 @@ pub fn check_access_log_format(access_log_format: &str) -> PyResult<()> {
 #[pyfunction]
 pub fn check_deadline_pattern(pattern: &str) -> PyResult<()> {
     check_pattern(pattern).map_err(PyValueError::new_err)
+}
+
+/// Raises `ValueError` with the reason if the paths to skip or the statuses cannot be.
+#[pyfunction]
+pub fn check_access_log_filter(skip: Vec<String>, statuses: Vec<String>) -> PyResult<()> {
+    let settings = FilterSettings {
+        skip,
+        statuses,
+        ..FilterSettings::default()
+    };
+    Filter::compile(&settings, 1)
+        .map(drop)
+        .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Raises `ValueError` with the reason if the network is not one.

@@ -13,6 +13,7 @@ use crate::time::monotonic_nanos;
 use crate::worker::{Command, Crew, Mailbox, Worker};
 
 use super::deadline::Deadlines;
+use super::logged::Logged;
 use super::mounts::{MountSettings, Mounts};
 use super::report::log_error;
 use super::response::with_date;
@@ -39,8 +40,8 @@ pub(super) struct Shared {
     pub(super) requests: AtomicU64,
     /// Requests that threads of the control plane have, or are to have.
     pub(super) submitted: AtomicUsize,
-    /// Names in the environ that the access log asks for.
-    pub(super) logged_environ: Vec<String>,
+    /// What the access log asks of environs and scopes.
+    pub(super) logged: Logged,
     pub(super) logs_response_headers: bool,
     pub(super) deadlines: Deadlines,
     /// The warden has the engine of an event loop for a moment.
@@ -101,7 +102,7 @@ impl Shared {
             max_requests: settings.max_requests,
             requests: AtomicU64::new(0),
             submitted: AtomicUsize::new(0),
-            logged_environ: needs.environ,
+            logged: Logged::new(&needs),
             logs_response_headers: needs.response_headers,
             deadlines,
             is_visited: AtomicBool::new(false),

@@ -144,6 +144,8 @@ def describe_surroundings() -> Surroundings:
     return replace(
         surroundings,
         check_access_log_format=engine.check_access_log_format,
+        check_access_log_skip=lambda path: engine.check_access_log_filter([path], []),
+        check_access_log_status=lambda status: engine.check_access_log_filter([], [status]),
         check_trusted_network=engine.check_trusted_network,
         check_deadline_pattern=engine.check_deadline_pattern,
     )

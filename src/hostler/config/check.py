@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 
+from hostler.config.destination import parse_destination
 from hostler.config.kind import Duration, format_size, parse_duration, quote
 from hostler.config.origin import Origin
 from hostler.config.schema import Config
@@ -36,6 +37,8 @@ class Surroundings:
         is_root: whether the process may change its user.
         identities: the names and numbers of the user and groups that the process already is.
         check_access_log_format: raises ValueError, saying why, for an access log format that cannot be.
+        check_access_log_skip: the same for a path that gets no lines.
+        check_access_log_status: the same for a status that does.
         check_trusted_network: the same for a trusted network.
         check_action: the same for an action of a hook.
         check_deadline_pattern: the same for a pattern of paths.
@@ -44,6 +47,8 @@ class Surroundings:
     is_root: bool = True
     identities: frozenset[str] = frozenset()
     check_access_log_format: Check = accept
+    check_access_log_skip: Check = accept
+    check_access_log_status: Check = accept
     check_trusted_network: Check = accept
     check_action: Check = accept
     check_deadline_pattern: Check = accept
@@ -92,6 +97,9 @@ def _check_values(config: Config, surroundings: Surroundings) -> Iterator[tuple[
         ("trust.networks", config.trust.networks, surroundings.check_trusted_network),
         ("deadlines.routes", tuple(config.deadlines.routes), surroundings.check_deadline_pattern),
         ("log.access_format", (config.log.access_format,), surroundings.check_access_log_format),
+        ("log.access_skip", config.log.access_skip, surroundings.check_access_log_skip),
+        ("log.access_statuses", config.log.access_statuses, surroundings.check_access_log_status),
+        ("log.file", (config.log.file,), parse_destination),
     )
     for path, values, check in checks:
         for value in values:

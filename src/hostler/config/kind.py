@@ -322,8 +322,10 @@ class Text:
         return None if self.optional and not raw else raw
 
     def resolve(self, value: object, directory: Path) -> object:
-        """Make a text that names a file absolute; "-", "syslog:..." and the empty text name none."""
-        if not self.path or not isinstance(value, str) or value in {"", "-"} or value.startswith("syslog:"):
+        """Make a text that names a file absolute; "-", "syslog:...", "journald:" and the empty text name none."""
+        if not self.path or not isinstance(value, str) or value in {"", "-"}:
+            return value
+        if value.startswith(("syslog:", "journald:")):
             return value
         return str(directory / value)
 

@@ -620,14 +620,22 @@ class Log:
     file: str = option(
         "-",
         Text(word="PATH", path=True),
-        doc="Where the server log goes: `-` for standard error, or a path, opened again on SIGUSR1.",
+        doc="Where the server log goes: `-` for standard error, a path, opened again on SIGUSR1, `journald:` for the "
+        "journal of systemd, or `syslog:` as for `log.access`.",
         short=("--log-file",),
+    )
+    format: Literal["text", "json"] = option(
+        "text",
+        Text(choices=("text", "json")),
+        doc="How the server log is written: a line for people, or a JSON object for machines.",
+        short=("--log-format",),
     )
     access: str = option(
         "",
         Text(word="WHERE", path=True),
-        doc="Where the access log goes: empty for nowhere, `-` for standard output, a path, or "
-        "`syslog:` with `udp://HOST:PORT` or `unix:/dev/log` and `?facility=NAME`.",
+        doc="Where the access log goes: empty for nowhere, `-` for standard output, a path, "
+        "`journald:` for the journal of systemd, or `syslog:` with `udp://HOST:PORT` or `unix:/dev/log` and "
+        "`?facility=NAME`.",
         short=("--access-log",),
         common=True,
     )
@@ -636,6 +644,45 @@ class Log:
         Text(word="FORMAT"),
         doc='The access log\'s lines: `common`, `combined`, `json`, or a format such as `%(h)s "%(r)s" %(s)s %(D)s`.',
         short=("--access-log-format",),
+    )
+    access_skip: tuple[str, ...] = option(
+        (),
+        TextList(word="PATH"),
+        doc="Paths whose requests get no line in the access log, such as `/health`, or `/static/*` for all below.",
+    )
+    access_statuses: tuple[str, ...] = option(
+        (),
+        TextList(word="STATUS"),
+        doc="Statuses whose requests get a line: `404`, `5xx`, or `none` where the client was gone before there was "
+        "one. With this, `log.access_slow` or `log.access_sample`, others get none.",
+    )
+    access_slow: float = option(
+        0.0,
+        Duration(),
+        doc="Requests that take so long get a line in any case; 0 for no such choice.",
+    )
+    access_sample: int = option(
+        0,
+        Integer(),
+        doc="One in so many of the requests that are not chosen otherwise gets a line; 0 for none of them.",
+        unit="requests",
+    )
+    rotate_size: int = option(
+        0,
+        Size(),
+        doc="Log files that grow beyond this are put aside as `FILE.1`, `FILE.2`, ... and begun anew; 0 for never.",
+    )
+    rotate_period: float = option(
+        0.0,
+        Duration(),
+        doc="Log files are put aside when a new period begins, such as `1d` at midnight (UTC); 0 for never.",
+    )
+    # logrotate's `rotate 7`, a week of days.
+    rotate_keep: int = option(
+        7,
+        Integer(minimum=1, maximum=1000),
+        doc="How many log files that were put aside are kept.",
+        unit="files",
     )
 
 

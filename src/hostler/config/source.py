@@ -163,17 +163,17 @@ def _find_nearest_option(section: str, name: str) -> str | None:
     mine = {found.name: found.path for found in list_options() if found.section == section}
     # Of several with the same name that of the first section.
     others = {found.name: found.path for found in reversed(list_options()) if found.section != section}
-    for candidates in (mine, others):
+    # A short flag's name, such as "workers" or "access_log", is what many will try in the file.
+    flags = {spelling.lstrip("-").replace("-", "_"): found.path for found in list_options() for spelling in found.short}
+    tables = (mine, others, flags)
+    for candidates in tables:
         if normal in candidates:
             return candidates[normal]
-    for candidates in (mine, others):
+    for candidates in tables:
         nearest = find_nearest(normal, candidates, cutoff=0.7)
         if nearest:
             return candidates[nearest]
-    # A short flag's name, such as "workers" or "access_log", is what many will try in the file.
-    flags = {spelling.lstrip("-").replace("-", "_"): found.path for found in list_options() for spelling in found.short}
-    nearest = find_nearest(normal, flags, cutoff=0.7)
-    return flags[nearest] if nearest else None
+    return None
 
 
 def write_value(raw: object) -> str:

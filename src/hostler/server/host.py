@@ -50,7 +50,8 @@ from hostler.system.program import become_program, find_own_program
 from hostler.system.systemd import Notifier, passed_sockets
 from hostler.system.title import set_title
 from hostler.system.user import Identity, resolve_identity
-from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, open_log, reopen_log
+from hostler.telemetry.daemon import open_server_log
+from hostler.telemetry.log import STANDARD_ERROR, ServerLog, install_log, reopen_log
 from hostler.telemetry.log_tail import LogCopy, LogTail
 from hostler.telemetry.otel import is_installed as has_opentelemetry
 from hostler.telemetry.reading import WorkerReading
@@ -232,12 +233,13 @@ class ServerHost:
 
     def _log_for(self, config: Config, identity: Identity | None) -> ServerLog:
         """Return the log that is open already if it is the same, or a new one."""
-        if self._current and self.config.log.file == config.log.file:
+        former = self.config.log if self._current else None
+        if former is not None and (former.file, former.format) == (config.log.file, config.log.format):
             return self._releases[self._current].assignment.log
         owner = None
         if identity is not None and identity.uid is not None:
             owner = (identity.uid, -1 if identity.gid is None else identity.gid)
-        log = open_log(config.log.file, self._environment, owner)
+        log = open_server_log(config.log.file, self._environment, owner, config.log.format)
         log.copy = LogCopy(self._tail.copy_fd) if self._tail is not None else None
         return log
 

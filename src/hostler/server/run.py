@@ -9,10 +9,11 @@ from hostler.config import Config
 from hostler.errors import ApplicationError, BindError, ConfigurationError, HostlerError, PrivilegeError
 from hostler.server.host import ServerHost
 from hostler.server.options import Companion, Options
+from hostler.server.rotation import LogRotation, plan_rotation
 from hostler.server.touch import TouchFiles
 from hostler.supervisor.model import Finish
 from hostler.supervisor.shell import CAUGHT, Supervisor
-from hostler.system.clock import SystemClock
+from hostler.system.clock import SystemClock, unix_time
 from hostler.system.entropy import random_fraction
 from hostler.system.environment import environment
 from hostler.system.process import SystemProcesses, open_standard_descriptors, own_pid
@@ -60,6 +61,7 @@ def run(load_configuration: Callable[[], Config], *, verbose: bool = False, opti
 
 def _supervise(host: ServerHost, signals: SignalQueue, options: Options) -> Finish:
     clock = SystemClock()
+    rotation = LogRotation(clock, unix_time, plan_rotation(host.first_config), lambda: plan_rotation(host.config))
     supervisor = Supervisor(
         host,
         host.prepare(1),
@@ -71,6 +73,7 @@ def _supervise(host: ServerHost, signals: SignalQueue, options: Options) -> Fini
         meanings=options.meanings,
     )
     supervisor.attend(TouchFiles(clock, lambda: host.config.reload.touch))
+    supervisor.attend(rotation)
     for attendant in options.attendants:
         supervisor.attend(attendant)
     supervisor.attend(CertificateAttendant(clock, host.ticket_keys, host.keepers))

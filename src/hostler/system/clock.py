@@ -21,3 +21,8 @@ def monotonic_nanos() -> int:
 def unix_nanos() -> int:
     """Return the nanoseconds since 1970 on the wall clock."""
     return time.time_ns()
+
+
+def unix_time() -> float:
+    """Return the seconds since 1970 on the wall clock, which may be set."""
+    return time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable
 
@@ -32,6 +33,27 @@ class DatagramSender:
             return error
         return None
 
+    def send_as_file(self, content: bytes) -> OSError | None:
+        """Send what is too large for a datagram as a file without a name, as the journal of systemd takes it.
+
+        Returns:
+            Why it could not be sent; None if it was.
+        """
+        fd = -1
+        try:
+            fd = os.memfd_create("hostler", os.MFD_CLOEXEC)
+            os.write(fd, content)
+            if self._socket is None:
+                self._socket = _connect(self._address)
+            socket.send_fds(self._socket, [b""], [fd])
+        except OSError as error:
+            self.close()
+            return error
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return None
+
     def close(self) -> None:
         """Close the socket; the next sending opens another."""
         if self._socket is not None:
@@ -60,3 +82,8 @@ def _open(sock: socket.socket, place: str | tuple[object, ...]) -> socket.socket
         sock.close()
         raise
     return sock
+
+
+def host_name() -> str:
+    """Return the machine's name without its domain."""
+    return socket.gethostname().partition(".")[0]

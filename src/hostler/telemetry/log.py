@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,13 +40,19 @@ class ServerLog(logging.Handler):
     """
 
     def __init__(
-        self, file: str = STANDARD_ERROR, *, is_coloured: bool = False, owner: tuple[int, int] | None = None
+        self,
+        file: str = STANDARD_ERROR,
+        *,
+        is_coloured: bool = False,
+        owner: tuple[int, int] | None = None,
+        formatter: logging.Formatter | None = None,
     ) -> None:
         """Open the log.
 
         Args:
             file: a path, or "-" for standard error.
             is_coloured: whether levels are coloured.
+            formatter: makes lines of records; None for lines for people.
             owner: user and group who shall own the file, so that unprivileged workers can reopen it.
 
         Raises:
@@ -56,15 +63,18 @@ class ServerLog(logging.Handler):
         self._owner = owner
         self.fd = 2 if self._path is None else self._open(self._path)
         self.copy: LogCopy | None = None
-        self.setFormatter(LineFormatter(is_coloured=is_coloured))
+        self.setFormatter(formatter or LineFormatter(is_coloured=is_coloured))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a log that cannot be written to must not stop the server."""
         line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
-        with contextlib.suppress(OSError):
-            os.write(self.fd, line)
+        self._write(record, line)
         if self.copy is not None:
             self.copy.send(line)
+
+    def _write(self, record: logging.LogRecord, line: bytes) -> None:  # noqa: ARG002 - for logs of other kinds
+        with contextlib.suppress(OSError):
+            os.write(self.fd, line)
 
     def reopen(self) -> None:
         """Open the file anew, after somebody has moved it away.
@@ -86,6 +96,27 @@ class ServerLog(logging.Handler):
         if self._owner is not None and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
             os.fchown(fd, *self._owner)
         return fd
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time` (RFC 3339, UTC), `level`, `pid`, `message`, and `details` of several lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record; an exception that it carries is among the details."""
+        import json  # lines for people need none
+
+        message, _, details = record.getMessage().partition("\n")
+        if record.exc_info:
+            details = "\n".join(filter(None, (details, self.formatException(record.exc_info))))
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        fields = {
+            "time": f"{moment}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "pid": record.process,
+            "message": message,
+            "details": details or None,
+        }
+        return json.dumps(fields)
 
 
 class LineFormatter(logging.Formatter):
@@ -125,19 +156,25 @@ def is_colour_wanted(fd: int, environment: Mapping[str, str]) -> bool:
     return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
-def open_log(file: str, environment: Mapping[str, str], owner: tuple[int, int] | None = None) -> ServerLog:
-    """Open the server's log.
+def open_log(
+    file: str,
+    environment: Mapping[str, str],
+    owner: tuple[int, int] | None = None,
+    formatter: logging.Formatter | None = None,
+) -> ServerLog:
+    """Open a log on standard error or in a file.
 
     Args:
         file: a path, or "-" for standard error.
         environment: says whether colours are wanted on a terminal.
         owner: user and group of the file.
+        formatter: makes lines of records; None for lines for people.
 
     Raises:
         PrivilegeError: the file cannot be opened.
     """
     is_coloured = file == STANDARD_ERROR and is_colour_wanted(2, environment)
-    return ServerLog(file, is_coloured=is_coloured, owner=owner)
+    return ServerLog(file, is_coloured=is_coloured, owner=owner, formatter=formatter)
 
 
 def install_log(log: ServerLog, level: str) -> None:

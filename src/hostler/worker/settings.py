@@ -86,6 +86,10 @@ def build_engine_settings(
         multiprocess=config.workers.count != 1 or config.scaling.max > 1,
         access_log=log.access,
         access_log_format=log.access_format,
+        access_log_skip=log.access_skip,
+        access_log_statuses=log.access_statuses,
+        access_log_slow=log.access_slow,
+        access_log_sample=log.access_sample,
         temp_dir=http.body_directory or temporary_directory(),
     )
 

@@ -214,7 +214,10 @@ impl AsgiEngine {
         let built = scopes.build(py, &request, kind, mount, root)?;
         drop(scopes);
         let scope = match built {
-            Ok(scope) => scope,
+            Ok(scope) => {
+                asgi.core.logged.offer(py, &scope)?;
+                scope
+            }
             Err(refusal) => {
                 asgi.engine()?.refuse(request, &refusal);
                 return Ok(());

@@ -408,9 +408,9 @@ impl HttpCycle {
             return Ok(self.asgi.done(py));
         };
         state.response.note(&mut request);
-        let logged = &self.asgi.core.logged_environ;
-        if let Some(scope) = state.scope.as_ref().filter(|_| !logged.is_empty()) {
-            note_scope(&mut request, scope.bind(py), logged);
+        let logged = &self.asgi.core.logged;
+        if let Some(scope) = state.scope.as_ref().filter(|_| !logged.is_nothing()) {
+            logged.note(&mut request, scope.bind(py));
         }
         drop(state);
         drop(unread);
@@ -625,15 +625,4 @@ fn disconnect(py: Python<'_>) -> PyResult<Attempt<'_>> {
     let message = PyDict::new(py);
     message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
     Ok(Attempt::Message(message.into_any()))
-}
-
-/// Keeps what the access log asks for.
-pub(super) fn note_scope(request: &mut Request, scope: &Bound<'_, PyDict>, names: &[String]) {
-    for name in names {
-        if let Ok(Some(value)) = scope.get_item(name) {
-            request
-                .environ
-                .push((name.clone(), value.to_string().into_bytes()));
-        }
-    }
 }

@@ -80,6 +80,9 @@ fn prepare<'py>(
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     let built = builder.build(py, &shared.mounts, request, &start_response)?;
+    if let Ok((environ, _)) = &built {
+        shared.logged.offer(py, environ)?;
+    }
     Ok(built.map(|(environ, mount)| Prepared {
         application: mount.application.bind(py).clone(),
         environ,
@@ -118,13 +121,7 @@ fn call(
     if let Some(fault) = fault {
         warn(py, shared, &format!("{fault}: {}", described(request)));
     }
-    for name in &shared.logged_environ {
-        if let Ok(Some(value)) = environ.get_item(name) {
-            request
-                .environ
-                .push((name.clone(), value.to_string().into_bytes()));
-        }
-    }
+    shared.logged.note(request, environ);
     ending
 }
 
