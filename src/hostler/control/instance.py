@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,20 @@ def find_whereabouts(directory: Path | None, environment: Mapping[str, str], uid
 
 
 def _list_all_users() -> Iterator[Path]:
+    """Yield the directories of all users. In /tmp anybody can make one, so it counts if it is that user's."""
     yield from sorted(Path("/run/user").glob("*/hostler"))
-    yield from sorted(Path("/tmp").glob("hostler-[0-9]*"))  # noqa: S108 - only root looks there, and only connects
+    for path in sorted(Path("/tmp").glob("hostler-[0-9]*")):  # noqa: S108 - only root looks there, and only connects
+        if is_owned(path, path.name.removeprefix("hostler-")):
+            yield path
+
+
+def is_owned(path: Path, uid: str) -> bool:
+    """Tell whether a directory belongs to the user whose number is in its name, and is no link."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    return uid.isascii() and uid.isdecimal() and stat.S_ISDIR(facts.st_mode) and facts.st_uid == int(uid)
 
 
 def clean_name(text: str) -> str:

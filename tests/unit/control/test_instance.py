@@ -14,6 +14,7 @@ from hostler.control.instance import (
     derive_name,
     find_socket,
     find_whereabouts,
+    is_owned,
     list_sockets,
     open_named,
 )
@@ -101,6 +102,16 @@ def test_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(PrivilegeError):
         open_named(Whereabouts(tmp_path / "link", 0o700), "shop", None)
+
+
+def test_directory_of_a_user_must_be_his(tmp_path: Path) -> None:
+    own = str(os.geteuid())
+    assert is_owned(tmp_path, own)
+    assert not is_owned(tmp_path, str(os.geteuid() + 1))
+    assert not is_owned(tmp_path, f"{own}x")
+    assert not is_owned(tmp_path / "nowhere", own)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert not is_owned(tmp_path / "link", own)
 
 
 def test_directory_gets_its_mode_whatever_the_umask(tmp_path: Path) -> None:
