@@ -115,6 +115,9 @@ GOALS = (
         1.1,
         _against("access-log", ["hostler log off"], entry="hostler log on"),
     ),
+    Goal("TLS, 32 connections: processor time at most 1.3 times nginx with TLS", 1.3, _against("tls", ["nginx"])),
+    Goal("TLS, 32 connections: at most 0.85 times Granian", 0.85, _against("tls", ["granian"])),
+    Goal("TLS handshakes: processor time at most nginx's", 1.0, _against("tls-handshake", ["nginx"])),
     # Hostler with uvloop, as its peers have it.
     Goal(
         "ASGI, 64 connections, uvloop: processor time at most 1.35 times nginx",
@@ -130,6 +133,11 @@ GOALS = (
         "ASGI, 8 connections, uvloop: at most 0.4 times Granian",
         0.4,
         _asgi_against("asgi-plaintext-8", ["granian-asgi"]),
+    ),
+    Goal(
+        "ASGI over TLS, 32 connections, uvloop: at most half of Granian",
+        0.5,
+        _asgi_against("asgi-tls", ["granian-asgi"]),
     ),
     Goal(
         "FastAPI route, uvloop: below every peer",

@@ -1,11 +1,14 @@
 -- The request that wrk sends, and its result as one line of JSON.
--- Arguments after `--`: METHOD BODY_BYTES.
+-- Arguments after `--`: METHOD BODY_BYTES [close].
 
 function init(args)
   wrk.method = args[1] or "GET"
   local size = tonumber(args[2] or "0")
   if size > 0 then
     wrk.body = string.rep("x", size)
+  end
+  if args[3] == "close" then
+    wrk.headers["Connection"] = "close"
   end
 end
 

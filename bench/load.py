@@ -24,12 +24,21 @@ class Load:
         method: the request method.
         body_size: bytes of the request body.
         path: the request target.
+        tls: whether it comes over TLS.
+        closes: whether each request has a connection of its own.
     """
 
     connections: int
     method: str = "GET"
     body_size: int = 0
     path: str = "/"
+    tls: bool = False
+    closes: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL."""
+        return "https" if self.tls else "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ def build_command(load: Load, port: int, seconds: int, cpu: int) -> list[str]:
     return [
         *("taskset", "-c", str(cpu), "wrk", "--threads", "1", "--connections", str(load.connections)),
         *("--duration", f"{seconds}s", "--timeout", "10s", "--script", str(SCRIPT)),
-        *(f"http://127.0.0.1:{port}{load.path}", "--", load.method, str(load.body_size)),
+        *(f"{load.scheme}://127.0.0.1:{port}{load.path}", "--", load.method, str(load.body_size)),
+        *(["close"] if load.closes else []),
     ]
 
 

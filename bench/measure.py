@@ -56,7 +56,8 @@ def measure(trial: Trial) -> Measurement | None:
         BenchError: the server did not start or answered wrongly, or the load failed.
     """
     scenario, entry, places = trial.scenario, trial.entry, trial.places
-    case = Case(entry.app or scenario.app, entry.threads, entry.access_log, find_port(), places)
+    tls = isinstance(scenario.load, Load) and scenario.load.tls
+    case = Case(entry.app or scenario.app, entry.threads, entry.access_log, find_port(), places, tls)
     server = BY_KEY[entry.server]
     command = server.build(case)
     if command is None:

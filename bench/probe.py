@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -25,6 +26,10 @@ def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) 
         OSError: there is no answer.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    if load.tls:
+        # Whose certificate it is does not matter here.
+        context = ssl._create_unverified_context()  # noqa: SLF001 - no public name
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
     try:
         connection.request(load.method, load.path, body=b"x" * load.body_size or None)
         response = connection.getresponse()

@@ -265,6 +265,27 @@ WSGI_SCENARIOS = (
         _threaded(),
     ),
 )
+TLS_SCENARIOS = (
+    Scenario(
+        "tls",
+        "Plain text over TLS, 32 connections",
+        "TLS 1.3 on connections that are kept: encryption of small answers. ECDSA P-256 everywhere.",
+        "plaintext",
+        Load(32, tls=True),
+        GREETING,
+        _rows((HOSTLER, "nginx", "granian", "gunicorn-gthread", "uwsgi")),
+    ),
+    Scenario(
+        "tls-handshake",
+        "Handshakes of TLS, 32 at a time",
+        "One request on each connection: a full handshake of TLS 1.3 with ECDSA P-256 for each answer.",
+        "plaintext",
+        Load(32, tls=True, closes=True),
+        GREETING,
+        _rows((HOSTLER, "nginx", "granian", "gunicorn-gthread")),
+        unit="handshake",
+    ),
+)
 ASGI_SCENARIOS = (
     _asgi_plaintext(1, "One client that waits for each answer."),
     _asgi_plaintext(8, "A few clients."),
@@ -306,6 +327,18 @@ ASGI_SCENARIOS = (
         "alone",
     ),
 )
+ASGI_TLS_SCENARIOS = (
+    Scenario(
+        "asgi-tls",
+        "ASGI: plain text over TLS, 32 connections",
+        "TLS 1.3 on connections that are kept.",
+        "plaintext_asgi",
+        Load(32, tls=True),
+        GREETING,
+        tuple(Entry(key, base=HOSTLER_ASGI) for key in (HOSTLER_ASGI, "nginx", "granian-asgi", "hypercorn")),
+        group="asgi",
+    ),
+)
 WEBSOCKET_SCENARIOS = (
     _echo(
         "ws-echo-64",
@@ -338,5 +371,5 @@ WEBSOCKET_SCENARIOS = (
         deflate=True,
     ),
 )
-SCENARIOS = (*WSGI_SCENARIOS, *ASGI_SCENARIOS, *WEBSOCKET_SCENARIOS)
+SCENARIOS = (*WSGI_SCENARIOS, *TLS_SCENARIOS, *ASGI_SCENARIOS, *ASGI_TLS_SCENARIOS, *WEBSOCKET_SCENARIOS)
 BY_NAME = {scenario.key: scenario for scenario in SCENARIOS}

@@ -10,6 +10,8 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
+from hostler.tls.development import Made, make_certificate
+
 # Arbitrary, above the 512 connections of the widest case; a server's own lower default would measure a limit instead.
 BACKLOG = 2048
 
@@ -33,7 +35,8 @@ http {
     default_type text/plain;
     sendfile on;
     server {
-        listen 127.0.0.1:$port backlog=$backlog;
+        listen 127.0.0.1:$port $ssl backlog=$backlog;
+        $certificate
         root $scratch;
         $location
     }
@@ -79,6 +82,7 @@ class Case:
         access_log: whether each request is logged, to a file.
         port: where to listen on 127.0.0.1.
         places: the directories to use.
+        tls: whether it is to be served over TLS.
     """
 
     app: str
@@ -86,6 +90,21 @@ class Case:
     access_log: bool
     port: int
     places: Places
+    tls: bool = False
+
+    @property
+    def certificate(self) -> Made:
+        """A certificate for this machine, the same for every server: ECDSA P-256."""
+        directory = self.places.scratch / "certs"
+        files = Made(*(directory / name for name in ("dev.pem", "dev.key", "dev-authority.pem")))
+        return files if files.key.exists() else make_certificate(directory, ["127.0.0.1"])
+
+    def tls_options(self, certificate: str, key: str) -> list[str]:
+        """What a command says of TLS, with its own names for the two files; nothing where there is none."""
+        if not self.tls:
+            return []
+        made = self.certificate
+        return [certificate, str(made.certificate), key, str(made.key)]
 
     @property
     def target(self) -> str:
@@ -128,7 +147,7 @@ class Server:
 
 def build_hostler(case: Case) -> list[str] | None:
     """Hostler, from the environment that runs this program."""
-    command = [sys.executable, "-m", "hostler", "run", case.target, "--bind", case.address]
+    command = [sys.executable, "-m", "hostler", "run", case.target, *_bind(case)]
     log = ["--access-log", case.log] if case.access_log else []
     return [*command, "--workers", "1", "--threads", str(case.threads), *log]
 
@@ -144,8 +163,13 @@ def build_hostler_uvloop(case: Case) -> list[str] | None:
 
 
 def _hostler_asgi(case: Case, loop: str) -> list[str]:
-    command = [sys.executable, "-m", "hostler", "run", case.target, "--bind", case.address]
+    command = [sys.executable, "-m", "hostler", "run", case.target, *_bind(case)]
     return [*command, "--workers", "1", "--interface", "asgi", "--loop", loop]
+
+
+def _bind(case: Case) -> list[str]:
+    scheme = "https" if case.tls else "http"
+    return ["--bind", f"{scheme}://{case.address}", *case.tls_options("--certificate", "--key")]
 
 
 def build_nginx(case: Case) -> list[str] | None:
@@ -165,11 +189,20 @@ def build_nginx(case: Case) -> list[str] | None:
             scratch=scratch,
             access_log=case.log if case.access_log else "off",
             port=case.port,
+            ssl="ssl" if case.tls else "",
+            certificate=_nginx_certificate(case),
             backlog=BACKLOG,
             location=location,
         )
     )
     return ["nginx", "-c", str(configuration), "-e", str(scratch / "nginx-error.log")]
+
+
+def _nginx_certificate(case: Case) -> str:
+    if not case.tls:
+        return ""
+    made = case.certificate
+    return f"ssl_certificate {made.certificate}; ssl_certificate_key {made.key};"
 
 
 def build_gunicorn_sync(case: Case) -> list[str] | None:
@@ -187,17 +220,25 @@ def _gunicorn(case: Case) -> list[str]:
     return [
         *(case.places.peer("gunicorn"), "--bind", case.address, "--workers", "1", "--no-control-socket"),
         *("--worker-connections", str(BACKLOG), "--log-level", "warning", *log),
+        *case.tls_options("--certfile", "--keyfile"),
     ]
 
 
 def build_uwsgi(case: Case) -> list[str] | None:
     """Start uWSGI as an HTTP/1.1 server without a router in front."""
     return [
-        *(case.places.peer("uwsgi"), "--http11-socket", case.address, "--module", case.target, "--processes", "1"),
+        *(case.places.peer("uwsgi"), *_uwsgi_socket(case), "--module", case.target, "--processes", "1"),
         # Without a master: it would only add memory. A term signal means "reload" unless told otherwise.
         *("--threads", str(case.threads), "--listen", "1024", "--need-app", "--die-on-term", "--enable-threads"),
         *(["--logto", case.log] if case.access_log else ["--disable-logging"]),
     ]
+
+
+def _uwsgi_socket(case: Case) -> list[str]:
+    if not case.tls:
+        return ["--http11-socket", case.address]
+    made = case.certificate
+    return ["--https-socket", f"{case.address},{made.certificate},{made.key}"]
 
 
 def build_granian(case: Case) -> list[str] | None:
@@ -216,6 +257,7 @@ def _granian(case: Case) -> list[str]:
     return [
         *(case.places.peer("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(case.port)),
         *("--workers", "1", "--http", "1", "--no-ws", "--backlog", str(BACKLOG), *log),
+        *case.tls_options("--ssl-certificate", "--ssl-keyfile"),
     ]
 
 
@@ -259,6 +301,7 @@ def build_granian_asgi(case: Case) -> list[str] | None:
     return [
         *(case.places.peer("granian"), "--interface", "asgi", "--host", "127.0.0.1", "--port", str(case.port)),
         *("--workers", "1", "--http", "1", "--loop", "uvloop", "--backlog", str(BACKLOG), "--no-log", case.target),
+        *case.tls_options("--ssl-certificate", "--ssl-keyfile"),
     ]
 
 
@@ -272,6 +315,7 @@ def build_hypercorn(case: Case) -> list[str] | None:
     return [
         *(case.places.peer("hypercorn"), "--bind", case.address, "--workers", "1", "--worker-class", "uvloop"),
         *("--backlog", str(BACKLOG), "--log-level", "warning", case.target),
+        *case.tls_options("--certfile", "--keyfile"),
     ]
 
 

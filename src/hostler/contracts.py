@@ -166,6 +166,8 @@ class EngineSettings:
     status_fd: int = -1  # see `ChildContext`; for {"event": "stuck", ...}, which takes no interpreter to write
     # Responses.
     server_header: str = "hostler"  # "": no Server header
+    https_port: int = 0  # where requests that came without TLS are sent; 0: they are served
+    hsts: str = ""  # value of Strict-Transport-Security; "": none
     # WSGI facts.
     multiprocess: bool = True
     # Access log.

@@ -371,3 +371,37 @@ def test_expired_certificate_is_warned_of(authority: Authority) -> None:
     assert done.returncode == 0, done.stderr
     assert "old.test" in done.stdout
     assert "expired 1 d ago; renew it" in done.stdout
+
+
+def test_site_may_be_https_only(hostler_server: StartServer, authority: Authority, certificate: Certificate) -> None:
+    plain = free_port()
+    secure = f"https://127.0.0.1:{free_port()}"
+    server = hostler_server(
+        ROBUST, "--certificate", str(certificate.chain), "--https-only", "--bind", secure, bind=f"127.0.0.1:{plain}"
+    )
+    answer = server.request("POST", "/a%20b?c=d", b"body", {"Host": f"shop.test:{plain}"})
+    place = secure.replace("127.0.0.1", "shop.test")
+    assert (answer.status, answer.headers["Location"]) == (308, f"{place}/a%20b?c=d")
+    assert "Strict-Transport-Security" not in answer.headers
+    # This machine is trusted to speak for its clients.
+    served = server.get("/", {"Host": "shop.test", "X-Forwarded-Proto": "https"})
+    assert (served.status, served.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
+    server.port = int(secure.rpartition(":")[2])
+    with connect(server, authority.client_context()) as stream:
+        assert b"\r\nStrict-Transport-Security: max-age=31536000\r\n" in read_all(stream, GET)
+
+
+def test_certificate_for_development_is_believed_by_whoever_trusts_its_authority(
+    hostler_server: StartServer, tmp_path: Path
+) -> None:
+    made = hostler("certs", "self-signed", "localhost", "127.0.0.1", "--directory", str(tmp_path / "certs"))
+    assert made.returncode == 0, made.stderr
+    again = hostler("certs", "self-signed", "--directory", str(tmp_path / "certs"))
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    files = tmp_path / "certs"
+    assert (files / "dev.key").stat().st_mode & 0o777 == 0o600
+    server = hostler_server(ROBUST, "--certificate", str(files / "dev.pem"), bind=f"https://127.0.0.1:{free_port()}")
+    context = ssl.create_default_context(cafile=str(files / "dev-authority.pem"))
+    for name in ("localhost", "127.0.0.1"):
+        with connect(server, context, name) as stream:
+            assert told(stream)["HTTPS"] == "on"

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use crate::access_log::AccessLog;
-use crate::codec::http1::{DateCache, Limits, Refusal, write_refusal};
+use crate::codec::http1::{DateCache, Limits, Refusal, write_redirect, write_refusal};
 use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
@@ -65,6 +65,8 @@ pub struct Settings {
     pub temp_dir: PathBuf,
     /// Value of the Server header, or empty.
     pub server_header: String,
+    /// Plain requests are sent to this port, where TLS is spoken.
+    pub https_port: Option<u16>,
     /// Whose forwarding headers are believed.
     pub trusted: Networks,
     /// Which of their headers are read.
@@ -246,6 +248,12 @@ impl Context {
             self.settings.server_header.as_bytes(),
             is_head,
         );
+    }
+
+    /// Sends a client elsewhere.
+    pub(super) fn write_redirect(&mut self, out: &mut Vec<u8>, location: &[u8]) {
+        let date = self.date.get(unix_nanos() / 1_000_000_000);
+        write_redirect(out, location, date, self.settings.server_header.as_bytes());
     }
 
     /// Names the request and notes what trusted proxies say about it.

@@ -459,6 +459,7 @@ mod tests {
             stream_request_body: false,
             temp_dir: std::env::temp_dir(),
             server_header: String::new(),
+            https_port: None,
             trusted: Networks::default(),
             precedence: Precedence::XForwarded,
             tells_news: true,

@@ -23,6 +23,20 @@ const NO_ROOM: Refusal = Refusal::new(503, "The server has no room to store the 
 const TLS: Refusal =
     Refusal::bad_request("This port speaks plain HTTP, and the client speaks TLS (https).");
 
+const HOSTLESS: Refusal =
+    Refusal::bad_request("This site speaks https only, and the request names no host.");
+
+/// The port that `https` means where none is named (RFC 9110 4.2.2).
+const HTTPS_PORT: u16 = 443;
+
+/// A host that may have a port behind it, without that.
+fn without_port(host: &[u8]) -> &[u8] {
+    match host.iter().rposition(|byte| *byte == b':') {
+        Some(at) if host[at + 1..].iter().all(u8::is_ascii_digit) => &host[..at],
+        _ => host,
+    }
+}
+
 /// Whether the bytes begin like a TLS handshake (RFC 8446 5.1): record type 22, major version 3.
 fn is_tls(bytes: &[u8]) -> bool {
     bytes.starts_with(&[22, 3])
@@ -269,6 +283,12 @@ impl Conn {
             let told = request.forwarded.get_or_insert_default();
             told.scheme = told.scheme.or(Some(Scheme::Https));
         }
+        if let Some(port) = context.settings.https_port {
+            if self.protocol == Protocol::Http && !request.is_https() {
+                self.redirect(request, port, context);
+                return;
+            }
+        }
         // The answer must say what will happen to the connection.
         self.linger = request.head.keep_alive && !context.keeps_alive();
         request.head.keep_alive &= context.keeps_alive();
@@ -285,6 +305,30 @@ impl Conn {
         } else {
             self.buffer_body(request, rest, context);
         }
+    }
+
+    /// Sends a client that came without TLS to the port that speaks it.
+    fn redirect(&mut self, request: Box<Request>, port: u16, context: &mut Context) {
+        self.left = 0;
+        let Some(host) = request.head.authority.or(request.head.host) else {
+            self.request = Some(request);
+            self.refuse(&HOSTLESS, context);
+            return;
+        };
+        let mut location = b"https://".to_vec();
+        location.extend_from_slice(without_port(host.of(&request.bytes)));
+        if port != HTTPS_PORT {
+            location.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        location.extend_from_slice(request.head.path.of(&request.bytes));
+        let query = request.head.query.of(&request.bytes);
+        if !query.is_empty() {
+            location.push(b'?');
+            location.extend_from_slice(query);
+        }
+        let mut answer = Vec::new();
+        context.write_redirect(&mut answer, &location);
+        self.conclude_unasked(request, 308, 0, &answer, context);
     }
 
     fn feed_intake(
@@ -497,6 +541,26 @@ impl Conn {
         } else {
             refusal.body_length()
         };
+        self.end_unasked(request);
+    }
+
+    /// Answers in place of the application, and ends the connection.
+    fn conclude_unasked(
+        &mut self,
+        mut request: Box<Request>,
+        status: u16,
+        body_sent: u64,
+        answer: &[u8],
+        context: &mut Context,
+    ) {
+        // A broken connection shows again when the answer is flushed, or read.
+        let _ = self.send(answer, None, context);
+        request.status = status;
+        request.body_sent = body_sent;
+        self.end_unasked(request);
+    }
+
+    fn end_unasked(&mut self, request: Box<Request>) {
         self.request = Some(request);
         self.intake = None;
         self.end_with_refusal();

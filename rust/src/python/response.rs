@@ -170,6 +170,10 @@ impl Response {
                 declared,
                 known_length,
             );
+            if !shared.hsts.is_empty() {
+                // Behind one of the application's own, which then counts (RFC 6797 8.1).
+                write_field(&mut head, b"Strict-Transport-Security", &shared.hsts);
+            }
             with_date(|date| {
                 finish_head(
                     &mut head,

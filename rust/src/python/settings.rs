@@ -51,6 +51,8 @@ pub(super) struct EngineSettings {
     forwarding_headers: String,
     pub(super) script_name: String,
     pub(super) server_header: String,
+    https_port: u16,
+    pub(super) hsts: String,
     pub(super) multiprocess: bool,
     access_log: String,
     access_log_format: String,
@@ -116,6 +118,7 @@ impl EngineSettings {
             websocket: self.for_websockets(),
             temp_dir: self.temp_dir.clone(),
             server_header: self.server_header.clone(),
+            https_port: (self.https_port > 0).then_some(self.https_port),
             precedence: match self.forwarding_headers.as_str() {
                 "forwarded" => Precedence::Forwarded,
                 _ => Precedence::XForwarded,

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) environ: Mutex<EnvironBuilder>,
     pub(super) response_buffer: usize,
     pub(super) server_header: Vec<u8>,
+    /// Value of the Strict-Transport-Security header, or empty. Where it is set, nobody is answered without TLS.
+    pub(super) hsts: Vec<u8>,
     /// Responses tell clients that the connection closes.
     pub(super) draining: AtomicBool,
     /// Requests until a replacement is asked for; 0 is never.
@@ -98,6 +100,7 @@ impl Shared {
             environ: Mutex::new(environ),
             response_buffer: settings.response_buffer,
             server_header: settings.server_header.into_bytes(),
+            hsts: settings.hsts.into_bytes(),
             draining: AtomicBool::new(false),
             max_requests: settings.max_requests,
             requests: AtomicU64::new(0),

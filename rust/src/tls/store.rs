@@ -42,15 +42,12 @@ mod letter {
     pub(super) const KEY: u8 = b'S';
     /// An answer of OCSP about it.
     pub(super) const OCSP: u8 = b'O';
-    /// What an authority finds under a token (RFC 8555 8.3): the token, a zero byte, the answer.
-    pub(super) const TOKEN: u8 = b'H';
 }
 
 /// All that TLS listeners need, built.
 #[derive(Debug, Default)]
 pub struct Contents {
     profiles: Vec<Arc<Profile>>,
-    tokens: HashMap<Vec<u8>, Vec<u8>>,
     /// What is not wrong but should be known.
     pub warnings: Vec<String>,
 }
@@ -136,7 +133,6 @@ impl Contents {
             match (letter, drafts.last_mut()) {
                 (letter::TICKET_KEY, _) => keys.push(value),
                 (letter::PROFILE, _) => drafts.push(Draft::new(value)),
-                (letter::TOKEN, _) => contents.add_token(value),
                 (letter::CLIENT_CA, Some(draft)) => draft.demands.client_ca = value,
                 (letter::CERTIFICATE, Some(draft)) => draft.begin(value, false),
                 (letter::CHALLENGE, Some(draft)) => draft.begin(value, true),
@@ -161,23 +157,10 @@ impl Contents {
         Ok(contents)
     }
 
-    fn add_token(&mut self, value: &[u8]) {
-        let mut parts = value.splitn(2, |byte| *byte == 0);
-        if let (Some(token), Some(answer)) = (parts.next(), parts.next()) {
-            self.tokens.insert(token.to_vec(), answer.to_vec());
-        }
-    }
-
     /// The profile of a listener.
     #[must_use]
     pub fn profile(&self, index: usize) -> Option<&Arc<Profile>> {
         self.profiles.get(index)
-    }
-
-    /// What an authority is to find under a token (RFC 8555 8.3).
-    #[must_use]
-    pub fn token(&self, token: &[u8]) -> Option<&[u8]> {
-        self.tokens.get(token).map(Vec::as_slice)
     }
 }
 

@@ -34,6 +34,9 @@ COMMANDS = {
         "doctor [URL | PATH] [APP] [OPTIONS]",
         "find out why a page does not come, and what mends it",
     ),
+    "certs": Entry(
+        "hostler.cli.certs", "certs self-signed [NAME ...]", "make a certificate for development, with its authority"
+    ),
     "config": Entry(
         "hostler.cli.config",
         "config show|schema [OPTIONS]",

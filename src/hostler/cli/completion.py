@@ -24,6 +24,7 @@ from hostler.generate import KINDS
 
 # What may follow a command at once.
 WORDS: Mapping[str, Sequence[str]] = {
+    "certs": ("self-signed",),
     "config": ACTIONS,
     "generate": tuple(KINDS),
     "completion": ("bash", "zsh", "fish"),

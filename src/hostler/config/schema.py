@@ -420,6 +420,21 @@ class Tls:
         Location(optional=True),
         doc="A PEM file with the authorities that may have signed clients' certificates.",
     )
+    # Off, as it also concerns those who come through a proxy that is not trusted, and so looks like a plain client.
+    https_only: bool = option(
+        False,
+        Boolean(),
+        doc="Send every request that came without TLS to the same address with `https` (308), and tell browsers to "
+        "come with TLS from now on (`Strict-Transport-Security`, see `tls.hsts`). Requests that a trusted proxy "
+        "has got with TLS are served.",
+        short=("--https-only",),
+    )
+    # What the preload lists of browsers ask for at the least.
+    hsts: float = option(
+        31_536_000.0,
+        Duration(),
+        doc="How long browsers are to remember that, with `tls.https_only`; 0 does not tell them.",
+    )
     # Arbitrary: far above what the slowest lines need, and less than the 60 s that nginx allows.
     handshake_timeout: float = option(
         10.0,

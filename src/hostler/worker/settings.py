@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hostler.config import Config
 from hostler.config.kind import parse_duration
 from hostler.contracts import ChildContext, EngineSettings
+from hostler.system.address import TcpAddress, parse_addresses
 from hostler.system.environment import temporary_directory
 from hostler.system.process import close_descriptors
 
@@ -83,6 +84,8 @@ def build_engine_settings(
         route_deadlines=tuple((path, parse_duration(text)) for path, text in config.deadlines.routes.items()),
         deadline_grace=config.deadlines.grace,
         server_header=config.server.header,
+        https_port=find_https_port(config) if config.tls.https_only else 0,
+        hsts=f"max-age={config.tls.hsts:.0f}" if config.tls.https_only and config.tls.hsts else "",
         multiprocess=config.workers.count != 1 or config.scaling.max > 1,
         access_log=log.access,
         access_log_format=log.access_format,
@@ -98,6 +101,12 @@ def close_board(context: ChildContext) -> None:
     """Close the scoreboard's descriptor once the engine has its block mapped: nobody else here writes to it."""
     if context.board_fd >= 0:
         close_descriptors((context.board_fd,))
+
+
+def find_https_port(config: Config) -> int:
+    """Return the port that clients without TLS are sent to: that of the first address with TLS, or the usual one."""
+    addresses = (each for each in parse_addresses(config.server.bind) if isinstance(each, TcpAddress))
+    return next((each.port for each in addresses if each.speech.tls is not None and each.port), 443)
 
 
 def drain_time(graceful_timeout: float) -> float:

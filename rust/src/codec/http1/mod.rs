@@ -55,7 +55,8 @@ pub(in crate::codec) use response::has_control;
 pub use response::{
     BodyFraming, CHUNK_END, FieldError, FieldFault, FieldKind, LAST_CHUNK, ResponseFields,
     ResponsePlan, check_field, check_status, finish_head, plan_response, write_chunk_header,
-    write_field, write_head, write_last_chunk, write_refusal, write_retry_after, write_status_line,
+    write_field, write_head, write_last_chunk, write_redirect, write_refusal, write_retry_after,
+    write_status_line,
 };
 pub use span::{Span, Version};
 pub use target::TargetForm;

@@ -433,6 +433,20 @@ pub fn write_retry_after(out: &mut Vec<u8>, refusal: &Refusal) {
     }
 }
 
+/// Writes an answer that sends the client elsewhere for good, with its method (RFC 9110 15.4.9), and ends the connection.
+pub fn write_redirect(out: &mut Vec<u8>, location: &[u8], date: &[u8; 29], server: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 308 Permanent Redirect\r\n");
+    write_field(out, b"Location", location);
+    let plan = ResponsePlan {
+        body: BodyFraming::Length(0),
+        keep_alive: false,
+        content_length: Some(0),
+        suppress_body: true,
+        version: Version::Http11,
+    };
+    finish_head(out, &plan, &ResponseFields::default(), date, server);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
