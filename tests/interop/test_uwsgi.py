@@ -54,7 +54,8 @@ def show_real(program: str, words: Sequence[str], environ: Mapping[str, str]) ->
         [program, *BEGIN, *words], cwd=FILES, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     _, mark, rest = done.stderr.partition(";uWSGI instance configuration\n")
-    return rest.partition(";end of configuration")[0].replace("2.0.21-debian", VERSION) if mark else ""
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return rest.partition(";end of configuration")[0].replace(version.stdout.strip(), VERSION) if mark else ""
 
 
 def show_ours(words: Sequence[str], environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
