@@ -211,3 +211,42 @@ def test_heir_that_does_not_come_up_leaves_the_files(tmp_path: Path) -> None:
     assert (tmp_path / "a").exists()
     assert not (tmp_path / "new").exists()
     former.close()
+
+
+def test_listeners_aside_are_not_for_workers(own: ListenerPool) -> None:
+    addresses, aside = own.resolve(["127.0.0.1:0"]), own.resolve(["127.0.0.1:0", "[::1]:0"])
+    own.open(addresses, 2, 16)
+    first = own.open_aside(aside, 16)
+    assert first == own.open_aside(aside, 16)
+    assert len(own.descriptors()) == 4
+    assert len(own.addresses()) == 1
+    assert {queue.address for queue in own.queues()} == set(own.addresses())
+    own.vacate(2)
+    own.keep(addresses, 1, aside)
+    assert all(is_open(listener.fd) for listener in first)
+    own.keep(addresses, 1)
+    assert not any(is_open(listener.fd) for listener in first)
+
+
+def test_listener_aside_that_cannot_be_had_opens_none(pool: ListenerPool, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        aside = pool.resolve([f"unix:{tmp_path}/m", f"127.0.0.1:{taken.getsockname()[1]}"])
+        with pytest.raises(BindError):
+            pool.open_aside(aside, 16)
+    assert pool.descriptors() == []
+    assert not (tmp_path / "m").exists()
+
+
+def test_listener_aside_is_left_to_a_new_supervisor(pool: ListenerPool, tmp_path: Path) -> None:
+    aside = pool.resolve([f"unix:{tmp_path}/m"])
+    (listener,) = pool.open_aside(aside, 16)
+    heir = ListenerPool(
+        PassedSockets(), reuse_port=False, left=[replace(each, fd=os.dup(each.fd)) for each in pool.leave()]
+    )
+    (inherited,) = heir.open_aside(aside, 16)
+    assert os.fstat(inherited.fd).st_ino == os.fstat(listener.fd).st_ino
+    heir.take_over()
+    pool.hand_over()
+    assert (tmp_path / "m").exists()
+    heir.close()
+    assert not (tmp_path / "m").exists()
