@@ -163,3 +163,11 @@ def test_reload_gives_new_workers_blocks_of_their_own(
         wait_until(lambda: len(board.read().workers) == 1, "the end of the old worker")
         assert board.read().counts.requests == 1
         assert board.read().counts.lost == 0
+
+
+def test_requests_past_their_deadline_are_counted(hostler_server: StartServer, gate: Gate) -> None:
+    server = hostler_server(ASGI, "--workers", "1", "--deadlines-default", "0.2", env=gate.env)
+    with scoreboard_of(server) as board:
+        assert server.get("/wait").status == 503
+        counts = read_after(board, 1).counts
+    assert (counts.expired, counts.responses["5xx"]) == (1, 1)

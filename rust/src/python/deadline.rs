@@ -207,6 +207,7 @@ fn act(shared: &Arc<Shared>, finding: Finding) {
     let deadlines = &shared.deadlines;
     match finding {
         Finding::Expired(late, conn) => {
+            shared.scoreboard.expire();
             if conn != 0 {
                 let is_head = late.subject.method == "HEAD";
                 shared

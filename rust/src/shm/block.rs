@@ -79,6 +79,8 @@ words! {
         abandoned,
         /// Requests that ended with their worker; counted by the supervisor.
         lost,
+        /// Requests whose deadline came before their end. Any thread adds to it.
+        expired,
         /// WebSockets accepted.
         websockets,
         /// Bytes read from clients.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{Block, State, VERSION, add, set};
 use super::mapping::{Mapping, Place};
@@ -205,10 +206,7 @@ impl Board {
         self.in_flight -= 1;
         add(&block.counters.application_time, now.saturating_sub(since));
         if self.in_flight == 0 {
-            let busy_since = block
-                .gauges
-                .busy_since
-                .load(std::sync::atomic::Ordering::Relaxed);
+            let busy_since = block.gauges.busy_since.load(Ordering::Relaxed);
             add(&block.counters.busy_time, now.saturating_sub(busy_since));
             set(&block.gauges.busy_since, 0);
         }
@@ -247,12 +245,12 @@ impl Board {
 impl BoardHandle {
     /// An exception has left the application.
     pub fn fail(&self) {
-        // Others may do the same at the same time.
-        self.0
-            .block()
-            .counters
-            .failures
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        count(&self.0.block().counters.failures);
+    }
+
+    /// The deadline of a request has come before its end.
+    pub fn expire(&self) {
+        count(&self.0.block().counters.expired);
     }
 
     /// This thread calls the application for a request that another has taken.
@@ -261,6 +259,11 @@ impl BoardHandle {
             self.0.block().rows[usize::from(row)].set_thread(pthread_self() as u64);
         }
     }
+}
+
+/// Counts where others may do the same at the same time.
+fn count(word: &AtomicU64) {
+    word.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ COUNTERS = (
     "aborts",
     "abandoned",
     "lost",
+    "expired",
     "websockets",
     "bytes_received",
     "bytes_sent",

@@ -203,6 +203,14 @@ METRICS: tuple[Metric, ...] = (
         _count(lambda counts: counts.lost),
     ),
     Metric(
+        "hostler_expired_requests",
+        "counter",
+        "",
+        "Requests whose deadline came before their end.",
+        (),
+        _count(lambda counts: counts.expired),
+    ),
+    Metric(
         "hostler_request_duration_seconds",
         "histogram",
         "seconds",

@@ -32,6 +32,7 @@ class Counts:
         aborts: responses that were broken off.
         abandoned: requests whose client was gone before they were answered.
         lost: requests that were in the application when their worker ended.
+        expired: requests whose deadline came before their end.
         websockets: WebSockets accepted.
         bytes_received: bytes read from clients.
         bytes_sent: bytes written to clients.
@@ -55,6 +56,7 @@ class Counts:
     aborts: int = 0
     abandoned: int = 0
     lost: int = 0
+    expired: int = 0
     websockets: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
