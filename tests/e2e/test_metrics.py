@@ -255,7 +255,7 @@ def test_uwsgi_tools_read_the_statistics(hostler_server: StartServer, tmp_path: 
     env = {"TERM": "xterm", "LINES": "24", "COLUMNS": "120"}
     with Terminal([sys.executable, str(uwsgitop), str(path)], tmp_path, env) as terminal:
         terminal.output.wait_for("req: 7")
-        assert f"masterpid: {server.pid}" in terminal.output.text
+        terminal.output.wait_for(f"masterpid: {server.pid}")
         terminal.press(b"q")
         assert terminal.wait() == 0
 

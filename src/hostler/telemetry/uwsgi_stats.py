@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hostler.telemetry.reading import RequestReading, WorkerReading
+from hostler.telemetry.reading import Counts, RequestReading, WorkerReading
 from hostler.telemetry.snapshot import Snapshot
 
 _MICROSECONDS = 1_000_000
@@ -84,12 +84,13 @@ def _protocol(address: str) -> str:
 
 
 def _one_for_each_slot(snapshot: Snapshot) -> list[WorkerReading]:
-    """UWSGI has one worker for each number: of two that share a slot that is the younger, as the older one goes."""
+    """Return one worker for each number, as uWSGI has: the youngest in a slot, with what the others there have done."""
     slots: dict[int, WorkerReading] = {}
-    for worker in snapshot.reading.workers:
-        known = slots.get(worker.slot)
-        if known is None or worker.child > known.child:
-            slots[worker.slot] = worker
+    for worker in sorted(snapshot.reading.workers, key=lambda worker: worker.child):
+        older = slots.get(worker.slot)
+        before = Counts() if older is None else older.former + older.counts
+        # What its own `former` knows of has ended, and is known to the older one as well.
+        slots[worker.slot] = worker if older is None else replace(worker, former=before)
     return [slots[slot] for slot in sorted(slots)]
 
 

@@ -86,4 +86,5 @@ def test_cores_show_the_requests_under_way() -> None:
 
 def test_younger_of_two_workers_has_the_number() -> None:
     old = replace(WORKER, child=1, pid=7, state="draining")
-    assert [each["pid"] for each in build_stats(snapshot(old, WORKER), INSTANCE, NOW)["workers"]] == [100]
+    (told,) = build_stats(snapshot(old, WORKER), INSTANCE, NOW)["workers"]
+    assert (told["pid"], told["requests"], told["delta_requests"]) == (100, 20, 10)
