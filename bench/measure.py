@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from bench.probe import START_SECONDS, check_answer, check_echo, wait_until_serv
 from bench.process import Meter, Usage, load_sizes, load_tree
 from bench.result import Measurement, Method
 from bench.scenario import Entry, Scenario
-from bench.server import BY_KEY, Case, Places
+from bench.server import BY_KEY, Case, Places, find_port
 
 STOP_SECONDS = 3.0
 # Of what a server has printed before it failed; arbitrary.
@@ -206,14 +205,6 @@ def _measure_alone(trial: Trial, command: list[str]) -> Measurement:
         processes=1,
         foreign_share=0.0,
     )
-
-
-def find_port() -> int:
-    """Give a TCP port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def build_environment(places: Places, scenario: Scenario) -> dict[str, str]:

@@ -103,6 +103,10 @@ WSGI = (
 )
 ALL = (HOSTLER, "nginx", *(key for key in WSGI if key != HOSTLER))
 ASGI = (HOSTLER_ASGI, "hostler-asyncio", "granian-asgi", "uvicorn", "gunicorn-asgi", "hypercorn")
+BEHIND = (
+    *("hostler-behind", "hostler-behind-uwsgi", "granian-behind", "uwsgi-behind", "uwsgi-behind-uwsgi"),
+    "gunicorn-behind",
+)
 # Granian's own choice of threads would be another pool than the one that the case defines.
 POOLED = tuple(key for key in WSGI if BY_KEY[key].threads and key != "granian-default")
 
@@ -245,6 +249,16 @@ WSGI_SCENARIOS = (
         _pooled(WSGI),
         beside=(Load(16, path="/slow"),),
         least_seconds=5,
+    ),
+    Scenario(
+        "behind-nginx",
+        "Plain text behind nginx",
+        "64 connections to one nginx worker, which hands requests on by HTTP over kept connections, or by uwsgi over "
+        "one each; the processor time is that of nginx and the server together, on one processor.",
+        "plaintext",
+        Load(64),
+        GREETING,
+        tuple(Entry(key, threads=64 if key == "uwsgi-behind" else 1, base="hostler-behind") for key in BEHIND),
     ),
     Scenario(
         "access-log",

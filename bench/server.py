@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -34,6 +35,7 @@ http {
     scgi_temp_path $scratch/nginx-scgi;
     default_type text/plain;
     sendfile on;
+    $upstream
     server {
         listen 127.0.0.1:$port $ssl backlog=$backlog;
         $certificate
@@ -48,6 +50,19 @@ NGINX_LOCATIONS = {
     "plaintext": 'location / { return 200 "Hello, world!"; }',
     "large": "location = / { try_files /large.bin =404; }",
 }
+# How nginx hands requests on to a server behind it: over kept connections by HTTP, over one for each request by uwsgi.
+NGINX_UPSTREAMS = {
+    "http": "upstream behind { server $address; keepalive 64; }",
+    "uwsgi": "upstream behind { server $address; }",
+}
+NGINX_PASSES = {
+    "http": 'location / { proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; '
+    "proxy_set_header Host $$http_host; proxy_set_header X-Forwarded-For $$proxy_add_x_forwarded_for; "
+    "proxy_set_header X-Forwarded-Proto $$scheme; }",
+    "uwsgi": "location / { include /etc/nginx/uwsgi_params; uwsgi_pass behind; }",
+}
+# Both in one tree of processes, whose time is measured as a whole.
+BESIDE = 'nginx -c "$1" -e "$2" & shift 2; exec "$@"'
 ASGI_SUFFIX = "_asgi"
 # What a row is in a comparison: ours, another server with the application, the least that can be had, no server at all.
 Role = Literal["hostler", "peer", "floor", "alone"]
@@ -152,6 +167,12 @@ def build_hostler(case: Case) -> list[str] | None:
     return [*command, "--workers", "1", "--threads", str(case.threads), *log]
 
 
+def build_hostler_uwsgi(case: Case) -> list[str] | None:
+    """Hostler speaking uwsgi, for a web server in front."""
+    command = [sys.executable, "-m", "hostler", "run", case.target, "--bind", f"uwsgi://{case.address}"]
+    return [*command, "--workers", "1", "--threads", str(case.threads)]
+
+
 def build_hostler_asyncio(case: Case) -> list[str] | None:
     """Hostler with the event loop of the standard library."""
     return _hostler_asgi(case, "asyncio")
@@ -178,9 +199,14 @@ def build_nginx(case: Case) -> list[str] | None:
     location = NGINX_LOCATIONS.get(app)
     if location is None:
         return None
-    scratch = case.places.scratch
     if app == "large":
-        (scratch / "large.bin").write_bytes(b"0123456789abcdef" * 65_536)
+        (case.places.scratch / "large.bin").write_bytes(b"0123456789abcdef" * 65_536)
+    return ["nginx", *_write_nginx(case, "", location)]
+
+
+def _write_nginx(case: Case, upstream: str, location: str) -> list[str]:
+    """Write a configuration; give the arguments that name it."""
+    scratch = case.places.scratch
     configuration = scratch / f"nginx-{case.port}.conf"
     configuration.write_text(
         NGINX_CONFIGURATION.substitute(
@@ -192,10 +218,34 @@ def build_nginx(case: Case) -> list[str] | None:
             ssl="ssl" if case.tls else "",
             certificate=_nginx_certificate(case),
             backlog=BACKLOG,
+            upstream=upstream,
             location=location,
         )
     )
-    return ["nginx", "-c", str(configuration), "-e", str(scratch / "nginx-error.log")]
+    return ["-c", str(configuration), "-e", str(scratch / "nginx-error.log")]
+
+
+def behind(build: Callable[[Case], list[str] | None], protocol: str) -> Callable[[Case], list[str] | None]:
+    """Build a server with nginx in front of it, which speaks `protocol` to it."""
+
+    def build_both(case: Case) -> list[str] | None:
+        inner = replace(case, port=find_port())
+        command = build(inner)
+        if command is None:
+            return None
+        upstream = Template(NGINX_UPSTREAMS[protocol]).substitute(address=inner.address)
+        _, configuration, _, errors = _write_nginx(case, upstream, Template(NGINX_PASSES[protocol]).substitute())
+        return ["sh", "-c", BESIDE, "sh", configuration, errors, *command]
+
+    return build_both
+
+
+def find_port() -> int:
+    """Give a TCP port of 127.0.0.1 that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _nginx_certificate(case: Case) -> str:
@@ -226,8 +276,17 @@ def _gunicorn(case: Case) -> list[str]:
 
 def build_uwsgi(case: Case) -> list[str] | None:
     """Start uWSGI as an HTTP/1.1 server without a router in front."""
+    return _uwsgi(case, *_uwsgi_socket(case))
+
+
+def build_uwsgi_uwsgi(case: Case) -> list[str] | None:
+    """Start uWSGI speaking its own protocol, for a web server in front."""
+    return _uwsgi(case, "--socket", case.address)
+
+
+def _uwsgi(case: Case, *socket_options: str) -> list[str]:
     return [
-        *(case.places.peer("uwsgi"), *_uwsgi_socket(case), "--module", case.target, "--processes", "1"),
+        *(case.places.peer("uwsgi"), *socket_options, "--module", case.target, "--processes", "1"),
         # Without a master: it would only add memory. A term signal means "reload" unless told otherwise.
         *("--threads", str(case.threads), "--listen", "1024", "--need-app", "--die-on-term", "--enable-threads"),
         *(["--logto", case.log] if case.access_log else ["--disable-logging"]),
@@ -360,6 +419,19 @@ SERVERS = (
     Server(
         "gunicorn-sync", "Gunicorn sync", build_gunicorn_sync, "gunicorn", note="A new connection for each request."
     ),
+    Server("hostler-behind", "Hostler, HTTP", behind(build_hostler, "http"), role="hostler"),
+    Server("hostler-behind-uwsgi", "Hostler, uwsgi", behind(build_hostler_uwsgi, "uwsgi"), role="hostler"),
+    Server("granian-behind", "Granian, HTTP", behind(build_granian, "http"), "granian"),
+    Server(
+        "uwsgi-behind",
+        "uWSGI, HTTP",
+        behind(build_uwsgi, "http"),
+        "uwsgi",
+        threads=True,
+        note="A thread stays with its connection: with as many threads as nginx keeps connections.",
+    ),
+    Server("uwsgi-behind-uwsgi", "uWSGI, uwsgi", behind(build_uwsgi_uwsgi, "uwsgi"), "uwsgi"),
+    Server("gunicorn-behind", "Gunicorn gthread, HTTP", behind(build_gunicorn_gthread, "http"), "gunicorn"),
     Server("uvicorn", "Uvicorn", build_uvicorn, "uvicorn", note="`--loop uvloop --http httptools`, no access log."),
     Server(
         "granian-asgi",

@@ -470,6 +470,19 @@ def test_certificate_for_another_name_is_told(
     found.find("certificate", "it is for localhost, 127.0.0.1, not for 127.0.0.2")
 
 
+def test_certificate_of_our_own_is_looked_at(
+    practice: Practice, hostler_server: StartServer, expired: Path, certificate: Path
+) -> None:
+    for pem, words in ((expired, "it expired on 2020-02-01"), (certificate, "it is self-signed")):
+        bind = f"https://127.0.0.1:{free_port()}"
+        server = hostler_server(APP, "--certificate", str(pem), bind=bind, cwd=practice.directory)
+        found = practice.ask(APP, "--bind", bind, "--certificate", str(pem))
+        assert found.find("certificate", words)["where"] == str(pem)
+        found.find("server", "it answers in TLS")
+        found.find("page", "is answered with 200 (hostler)")
+        server.stop()
+
+
 def test_key_of_another_certificate_is_told(practice: Practice, front: StartFront, tmp_path: Path) -> None:
     pem, other = make_certificate(tmp_path / "one.pem"), make_certificate(tmp_path / "other.pem")
     nginx = front("return 204;", pem=pem)

@@ -48,7 +48,7 @@ from hostler.system.address import (
     parse_addresses,
 )
 from hostler.system.asking import find_program, run_program
-from hostler.system.dialling import connect, exchange, read_certificate
+from hostler.system.dialling import connect, exchange, read_certificate, read_served_certificate
 from hostler.system.limits import SPARE_DESCRIPTORS
 from hostler.system.listening import (
     PROC,
@@ -114,7 +114,7 @@ def diagnose(case: Case) -> Iterator[Finding]:
     yield from findings
     yield from _check_application(case, scene)
     # Where there is nobody to ask, that has been said.
-    if scene.front is not None or all(each.level != "fault" for each in findings):
+    if scene.front is not None or all(each.level != "fault" or each.step == "certificate" for each in findings):
         yield from _check_page(scene)
 
 
@@ -149,7 +149,7 @@ def _own_page(address: TcpAddress, path: str) -> Page | None:
     if address.speech.protocol != "http" or address.speech.proxy_protocol:
         return None
     host = {EVERY_ADDRESS: "localhost", "::": "localhost"}.get(address.host, address.host)
-    return Page("http", host, address.port, path)
+    return Page("http" if address.speech.tls is None else "https", host, address.port, path)
 
 
 def _find_front(scene: _Scene, servers: Sequence[WebServer]) -> WebServer | None:
@@ -332,8 +332,31 @@ def _check_address(case: Case, scene: _Scene, address: Address) -> Iterator[Find
         case _:
             findings = []
     yield from findings
-    if not isinstance(address, InheritedAddress) and not any(each.level == "fault" for each in findings):
+    if isinstance(address, InheritedAddress) or any(each.level == "fault" for each in findings):
+        return
+    if isinstance(address, TcpAddress) and address.speech.tls is not None:
+        yield from _check_served(case, scene, address)
+    elif address.speech.tls is None:
         yield from _ask_protocol(address)
+
+
+def _check_served(case: Case, scene: _Scene, address: TcpAddress) -> Iterator[Finding]:
+    """Check the certificate that Hostler itself shows; its name matters where one was asked for."""
+    host = LOOPBACK if address.host in {EVERY_ADDRESS, "::"} else address.host
+    try:
+        found = read_served_certificate(host, address.port, scene.page.host)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        yield Finding(
+            "fault", "server", f"TLS at {address} fails: {reason}", "server.bind",
+            ("# is the server that runs started with https:// in server.bind, and with tls.certificate?",),
+        )  # fmt: skip
+        return
+    yield Finding("fine", "server", "it answers in TLS")
+    name = scene.page.host if case.page is not None or not found.names else found.names[0]
+    where = ", ".join(case.config.tls.certificate) or "server.bind"
+    # The dates are compared with the real day.
+    yield from check_certificate(found, where, name, time.time())  # noqa: TID251
 
 
 def _check_socket(case: Case, scene: _Scene, address: UnixAddress) -> Iterator[Finding]:

@@ -175,7 +175,7 @@ def _bind(passes: Pass) -> str:
 
 def _directive(server: WebServer, address: Address) -> str:
     protocol = address.speech.protocol
-    place = str(address).removeprefix("http://")
+    place = str(address).rpartition("://")[2]
     if server.name != "nginx":
         scheme = _SCHEMES[protocol]
         return (
@@ -199,7 +199,7 @@ def check_protocol(way: Way) -> Iterator[Finding]:
             passes.where,
             (
                 f"{_directive(way.server, address)}    # at {passes.where}",
-                f"# or at Hostler: --bind '{str(address).removeprefix('http://')}?protocol={passes.protocol}'",
+                f"# or at Hostler: --bind '{str(address).rpartition('://')[2]}?protocol={passes.protocol}'",
                 *_reload(way.server),
             ),
         )

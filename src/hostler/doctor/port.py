@@ -66,7 +66,7 @@ def check_page_port(page: Page, addresses: Sequence[str], listening: Sequence[Li
 
 def check_own_port(address: TcpAddress, listening: Sequence[Listening], start: str) -> Iterator[Finding]:
     """Check that Hostler, and nobody else, listens at an address of its own."""
-    place = str(address).removeprefix("http://")
+    place = str(address).rpartition("://")[2]
     found = find_listening(listening, address.host, address.port)
     owners = list_owners(found)
     if not found:

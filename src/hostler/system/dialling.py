@@ -110,21 +110,58 @@ def read_certificate(certificate: Path, key: Path) -> Certificate:
     return _judge(server, certificate)
 
 
+def read_served_certificate(host: str, port: int, name: str) -> Certificate:
+    """Read the certificate that a server shows for a name.
+
+    Raises:
+        OSError: nobody takes the connection, or it is no TLS.
+    """
+    with connect_tls(host, port, name) as first:
+        shown = first.getpeercert(binary_form=True) or b""
+    lenient = _make_lenient()
+    lenient.load_verify_locations(cadata=shown)
+    plain = socket.create_connection((host, port), PATIENCE)
+    with plain, lenient.wrap_socket(plain, server_hostname=name) as second:
+        decoded = dict(second.getpeercert() or {})
+    distrust = ""
+    with socket.create_connection((host, port), PATIENCE) as third:
+        try:
+            _make_strict().wrap_socket(third, server_hostname=name).close()
+        except ssl.SSLCertVerificationError as error:
+            distrust = error.verify_message
+    return _build(decoded, distrust)
+
+
 def _judge(server: ssl.SSLContext, certificate: Path) -> Certificate:
-    lenient = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    lenient.check_hostname = False
-    # The certificate itself is where its chain may end.
-    lenient.verify_flags |= ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN) | ssl.VerifyFlags(_NO_CHECK_TIME)
+    lenient = _make_lenient()
     lenient.load_verify_locations(certificate)
     decoded = _shake_hands(server, lenient)
-    strict = ssl.create_default_context()
-    strict.check_hostname = False
-    strict.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     distrust = ""
     try:
-        _shake_hands(server, strict)
+        _shake_hands(server, _make_strict())
     except ssl.SSLCertVerificationError as error:
         distrust = error.verify_message
+    return _build(decoded, distrust)
+
+
+def _make_lenient() -> ssl.SSLContext:
+    """Make a client that takes whatever it is given to trust, at any time; a certificate is decoded for those only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The certificate itself is where its chain may end.
+    context.verify_flags |= ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN) | ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def _make_strict() -> ssl.SSLContext:
+    """Make a client like any other of this machine, but for names and dates, which are judged elsewhere."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def _build(decoded: dict[str, Any], distrust: str) -> Certificate:
     subject, issuer = decoded.get("subject", ()), decoded.get("issuer", ())
     named = [str(value) for kind, value in decoded.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     return Certificate(

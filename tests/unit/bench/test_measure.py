@@ -11,11 +11,11 @@ import pytest
 
 from bench.errors import BenchError
 from bench.load import Load
-from bench.measure import Trial, build_environment, check_scenario, find_port, measure, run_server
+from bench.measure import Trial, build_environment, check_scenario, measure, run_server
 from bench.probe import check_answer, wait_until_served
 from bench.result import Method
 from bench.scenario import BY_NAME, Entry
-from bench.server import Places
+from bench.server import Places, find_port
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = min(os.sched_getaffinity(0))
