@@ -35,6 +35,8 @@ def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) 
         response = connection.getresponse()
         length = response.getheader("Content-Length")
         body = response.read()
+    except ConnectionError:
+        raise  # closed without an answer: not up yet
     except http.client.HTTPException as error:
         raise BenchError(f"the answer is not HTTP: {error!r}") from error
     finally:

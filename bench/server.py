@@ -61,6 +61,8 @@ NGINX_PASSES = {
     "proxy_set_header X-Forwarded-Proto $$scheme; }",
     "uwsgi": "location / { include /etc/nginx/uwsgi_params; uwsgi_pass behind; }",
 }
+# Until the server is up a connection is closed without an answer, as where nobody listens yet.
+AWAY = " error_page 502 @away; location @away { return 444; }"
 # Both in one tree of processes, whose time is measured as a whole.
 BESIDE = 'nginx -c "$1" -e "$2" & shift 2; exec "$@"'
 ASGI_SUFFIX = "_asgi"
@@ -234,7 +236,7 @@ def behind(build: Callable[[Case], list[str] | None], protocol: str) -> Callable
         if command is None:
             return None
         upstream = Template(NGINX_UPSTREAMS[protocol]).substitute(address=inner.address)
-        _, configuration, _, errors = _write_nginx(case, upstream, Template(NGINX_PASSES[protocol]).substitute())
+        _, configuration, _, errors = _write_nginx(case, upstream, Template(NGINX_PASSES[protocol]).substitute() + AWAY)
         return ["sh", "-c", BESIDE, "sh", configuration, errors, *command]
 
     return build_both
