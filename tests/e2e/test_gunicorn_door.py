@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.certificates import Authority
 from tests.e2e.harness import PATIENCE, RunningServer, StartServer, wait_process_end
 
 DOOR = ("gunicorn",)
@@ -303,3 +305,29 @@ def test_mistakes_and_warnings_are_lines(project: Path) -> None:
 def test_help_and_version(project: Path) -> None:
     assert "--worker-class" in run(project, "--help").stdout
     assert run(project, "-v").stdout.startswith("hostler ")
+
+
+def test_certificate_makes_the_address_speak_tls(hostler_server: StartServer, project: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    made = authority.issue("127.0.0.1")
+    arguments = ["--certfile", str(made.chain), "--keyfile", str(made.key)]
+    server = hostler_server("shop", *arguments, cwd=project, command=DOOR)
+    raw = socket.create_connection((server.host, server.port), PATIENCE)
+    with authority.client_context().wrap_socket(raw, server_hostname="127.0.0.1") as stream:
+        stream.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert stream.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_timeout_of_a_sync_worker_ends_a_request(hostler_server: StartServer, project: Path) -> None:
+    (project / "slow.py").write_text(
+        "import time\n"
+        "def application(environ, start_response):\n"
+        "    deadline = time.monotonic() + 30\n"
+        "    while time.monotonic() < deadline:\n"
+        "        time.sleep(0.01)\n"
+        "    start_response('200 OK', [])\n"
+        "    return []\n"
+    )
+    server = hostler_server("slow", "--timeout", "1", cwd=project, command=DOOR)
+    assert server.get("/").status == 503
+    server.stderr.wait_for("time.sleep(0.01)")

@@ -45,6 +45,15 @@ def pick(config: Config, path: str) -> Any:  # noqa: ANN401 - as each option is
         (["-t", "120"], "workers.boot_timeout", 120.0),
         (["-t", "30"], "workers.boot_timeout", 60.0),
         (["-t", "0"], "workers.boot_timeout", 3600.0),
+        (["-t", "20"], "deadlines.default", 20.0),
+        (["-t", "20", "-k", "gthread"], "deadlines.default", 0.0),
+        ([], "deadlines.default", 0.0),
+        (["--certfile", "/a"], "server.bind", ("127.0.0.1:8000?protocol=https",)),
+        (["--certfile", "/a", "-b", "unix:/s"], "server.bind", ("unix:/s?protocol=https",)),
+        (["--certfile", "/a"], "tls.certificate", ("/a",)),
+        (["--certfile", "/a", "--keyfile", "/b"], "tls.key", ("/b",)),
+        (["--certfile", "/a", "--cert-reqs", "2", "--ca-certs", "/c"], "tls.client_auth", "required"),
+        (["--certfile", "/a", "--cert-reqs", "1", "--ca-certs", "/c"], "tls.client_ca", Path("/c")),
         (["--graceful-timeout", "10"], "server.graceful_timeout", 10.0),
         (["--keep-alive", "5"], "http.keep_alive_timeout", 5.0),
         ([], "http.keep_alive_timeout", 75.0),
@@ -122,7 +131,8 @@ def test_worker_class_may_be_a_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words,expected",
     [
-        (["--certfile", "a.pem"], "certfile: Hostler does not serve TLS yet: plain HTTP is served; let nginx"),
+        (["--ciphers", "HIGH"], "ciphers: only ciphers that are beyond doubt are spoken"),
+        (["--cert-reqs", "2", "--certfile", "a"], "cert_reqs: no client can be asked for a certificate without"),
         (["--statsd-host", "localhost:8125"], "statsd_host: the metrics have names of their own"),
         (["--spew"], "spew: Hostler has no trace"),
         (["--capture-output"], "capture_output: what the application prints stays on standard output"),
@@ -133,7 +143,8 @@ def test_worker_class_may_be_a_class(tmp_path: Path) -> None:
         (["--log-syslog", "--log-syslog-to", "tcp://h:1"], "syslog: tcp://h:1 cannot be used"),
         (["--access-logformat", "%(x)s"], "access_log_format: %(x)s cannot be known and stays a dash"),
         (["--log-level", "loud"], 'loglevel: "loud" is no level; info is taken'),
-        (["-t", "90"], "timeout: bounds the start of a worker only"),
+        (["-t", "90"], "timeout: a request that takes longer gets 503 and is ended"),
+        (["-t", "90", "--threads", "4"], "timeout: a long request is left to run"),
     ],
 )
 def test_setting_without_an_equal_is_one_line(tmp_path: Path, words: list[str], expected: str) -> None:

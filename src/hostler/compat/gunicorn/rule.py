@@ -129,6 +129,8 @@ def _describe_protocol(facts: Facts) -> dict[str, str]:
     parts = {}
     if facts.values["protocol"] != "http":
         parts["protocol"] = str(facts.values["protocol"])
+    elif facts.values["certfile"] is not None:
+        parts["protocol"] = "https"
     if facts.values["proxy_protocol"] != "off":
         parts["proxy_protocol"] = "on"
     return parts
@@ -152,15 +154,36 @@ def _describe_owner(facts: Facts) -> dict[str, str]:
 # Time and size
 
 
-def map_timeout(value: int, _facts: Facts) -> Iterator[Effect]:
-    """`timeout`: Hostler bounds the start with it, and never kills a worker for a long request."""
+def map_timeout(value: int, facts: Facts) -> Iterator[Effect]:
+    """`timeout`: bounds the start, and requests where Gunicorn's does, which is in sync workers only."""
     if value == 0 or value > BOOT_TIMEOUT:
         yield Give("workers.boot_timeout", value or LONGEST_BOOT)
-        yield Note(
-            "bounds the start of a worker only; a long request is left to run, one that sends nothing is cut off"
-        )
+    if value and name_class(facts.values["worker_class"]) in _SYNC and facts.values["threads"] == 1:
+        yield Give("deadlines.default", value)
+        yield Note("a request that takes longer gets 503 and is ended; its worker is replaced only if that fails")
     else:
-        yield Note("a long request is left to run and costs one thread; a client that sends nothing is cut off")
+        yield Note("a long request is left to run, as with these workers; bound it with deadlines.default")
+
+
+def map_certificate(value: str | None, _facts: Facts) -> Iterator[Effect]:
+    """`certfile`: all addresses speak TLS then, see `bind`."""
+    if value is not None:
+        yield Give("tls.certificate", [value])
+
+
+def map_key(value: str | None, facts: Facts) -> Iterator[Effect]:
+    """`keyfile`: used beside `certfile` only."""
+    if value is not None and facts.values["certfile"] is not None:
+        yield Give("tls.key", [value])
+
+
+def map_client_auth(value: int, facts: Facts) -> Iterator[Effect]:
+    """`cert_reqs`: the numbers of Python's `ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`."""
+    if value and facts.values["ca_certs"] is None:
+        yield Note("no client can be asked for a certificate without ca_certs")
+    elif value and facts.values["certfile"] is not None:
+        yield Give("tls.client_auth", {1: "optional", 2: "required"}.get(value, "required"))
+        yield Give("tls.client_ca", str(facts.values["ca_certs"]))
 
 
 def map_jitter(value: int, facts: Facts) -> Iterator[Effect]:

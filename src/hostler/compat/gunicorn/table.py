@@ -31,7 +31,6 @@ VERSION = "27.0.1"
 
 _M, _S, _W, _R, _H, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.HOOK, Fate.DOOR
 _NO_H2 = "part of HTTP/2 over TLS, which Hostler does not serve yet"
-_NO_TLS = "Hostler does not serve TLS yet: plain HTTP is served; let nginx or a load balancer do it"
 _STRICT = "Hostler refuses such requests, as the HTTP specifications ask"
 _DIRTY = "Hostler has no dirty workers; run such tasks with a task queue"
 _LOGGING = "applied in each worker, for the application's loggers; the server's own lines follow log.level and log.file"
@@ -62,8 +61,9 @@ SETTINGS: tuple[Setting, ...] = (
             ("workers.max_requests_jitter",), rule.map_jitter),
     Setting("timeout", _M,
             "bounds the start of a worker; no worker is killed for a long request, and slow clients have "
-            "`http.head_timeout`, `http.body_timeout` and `http.write_timeout`",
-            ("-t", "--timeout"), take_integer, 30, ("workers.boot_timeout",), rule.map_timeout),
+            "of sync workers it is `deadlines.default` if given; what others mean by it are `http.head_timeout`, "
+            "`http.body_timeout` and `http.write_timeout`",
+            ("-t", "--timeout"), take_integer, 30, ("workers.boot_timeout", "deadlines.default"), rule.map_timeout),
     Setting("graceful_timeout", _M, "", ("--graceful-timeout",), take_integer, 30, ("server.graceful_timeout",)),
     Setting("keepalive", _M, "if it is not set, Hostler's 75 seconds hold", ("--keep-alive",), take_integer, 2,
             ("http.keep_alive_timeout",)),
@@ -160,7 +160,8 @@ SETTINGS: tuple[Setting, ...] = (
             kind=take_function),
     Setting("post_worker_init", _H, "in the worker, when the application is loaded", kind=take_function),
     Setting("worker_int", _H, "in the worker, at SIGINT or SIGQUIT", kind=take_function),
-    Setting("worker_abort", _W, "never called: Hostler kills no worker for being silent", kind=take_function),
+    Setting("worker_abort", _W, "not called: the stacks of a worker that is replaced for its silence are in the log",
+            kind=take_function),
     Setting("pre_exec", _H, "in the process that becomes the new supervisor, at SIGUSR2", kind=take_function),
     Setting("pre_request", _H, "in the worker; not called for what Hostler answers itself", kind=take_function),
     Setting("post_request", _H, "in the worker, when the application is done with its response", kind=take_function),
@@ -168,7 +169,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("worker_exit", _H, "in the worker; not when it was killed", kind=take_function),
     Setting("nworkers_changed", _H, "in the supervisor", kind=take_function),
     Setting("on_exit", _H, "in the supervisor, when all workers are gone", kind=take_function),
-    Setting("ssl_context", _W, _NO_TLS, kind=take_function),
+    Setting("ssl_context", _W, "certificates are `tls.certificate`, and the section `[tls]` has the rest",
+            kind=take_function),
     # Protocols and TLS
     Setting("proxy_protocol", _M, "as `?proxy_protocol=on` behind each address; both versions are taken",
             ("--proxy-protocol",), take_proxy_protocol, "off", ("server.bind",), rule.leave, constant="auto",
@@ -180,16 +182,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("uwsgi_allow_ips", _W, "whoever reaches the address may speak the protocol: bind to one that others do not",
             ("--uwsgi-allow-from",), take_networks,
             ["127.0.0.1", "::1"]),
-    Setting("keyfile", _W, _NO_TLS, ("--keyfile",)),
-    Setting("certfile", _W, _NO_TLS, ("--certfile",)),
+    Setting("keyfile", _M, "", ("--keyfile",), options=("tls.key",), rule=rule.map_key),
+    Setting("certfile", _M, "all addresses speak TLS with it", ("--certfile",), options=("tls.certificate",),
+            rule=rule.map_certificate),
     Setting("ssl_version", _S, "Gunicorn ignores it too", ("--ssl-version",), take_anything, 2),
-    Setting("cert_reqs", _W, _NO_TLS, ("--cert-reqs",), take_integer, 0),
-    Setting("ca_certs", _W, _NO_TLS, ("--ca-certs",)),
+    Setting("cert_reqs", _M, "", ("--cert-reqs",), take_integer, 0, ("tls.client_auth",), rule.map_client_auth),
+    Setting("ca_certs", _M, "used if `cert_reqs` is set", ("--ca-certs",), options=("tls.client_ca",), rule=rule.leave),
     Setting("suppress_ragged_eofs", _S, "belongs to TLS", ("--suppress-ragged-eofs",), take_switch, True,
             constant=True),
     Setting("do_handshake_on_connect", _S, "belongs to TLS", ("--do-handshake-on-connect",), take_switch, False,
             constant=True),
-    Setting("ciphers", _W, _NO_TLS, ("--ciphers",)),
+    Setting("ciphers", _W, "only ciphers that are beyond doubt are spoken", ("--ciphers",)),
     # HTTP/2
     Setting("http_protocols", _W, "Hostler serves HTTP/1.1 only: let the front server speak HTTP/2",
             ("--http-protocols",), take_protocols, ["h1"]),
