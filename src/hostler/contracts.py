@@ -162,6 +162,8 @@ class EngineSettings:
     # default, the most exact one over others.
     default_deadline: float = 0.0
     route_deadlines: tuple[tuple[str, float], ...] = ()
+    # Leave new connections to the workers that have less to do, as the scoreboard tells: where all share the listeners.
+    spreads: bool = True
     deadline_grace: float = 5.0  # how long one that was told to end may take to do so
     status_fd: int = -1  # see `ChildContext`; for {"event": "stuck", ...}, which takes no interpreter to write
     # Responses.

@@ -11,7 +11,7 @@ use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
 use crate::conn::{Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
-use crate::shm::{Board, Place};
+use crate::shm::{Board, Crowd, Place};
 use crate::time::{Millis, unix_nanos};
 use crate::tls::{Contents, Store};
 use crate::trust::{Networks, Precedence};
@@ -74,6 +74,8 @@ pub(super) struct EngineSettings {
     ws_window_bits: u8,
     board_fd: RawFd,
     board_offset: u64,
+    /// Other workers share the listeners.
+    spreads: bool,
     /// Where the supervisor is told of what the interpreter cannot tell; -1 for nowhere.
     status_fd: RawFd,
     default_deadline: f64,
@@ -162,7 +164,12 @@ impl EngineSettings {
     }
 
     pub(super) fn for_worker(&self) -> PyResult<WorkerSettings> {
+        let crowd = match self.place()?.filter(|_| self.spreads) {
+            Some(place) => Some(Crowd::open(place)?),
+            None => None,
+        };
         Ok(WorkerSettings {
+            crowd,
             max_connections: self.max_connections.max(1),
             graceful_timeout: millis(self.graceful_timeout),
             signals: duplicate_optional(self.signal_fd)?,
@@ -174,11 +181,15 @@ impl EngineSettings {
 
     /// This worker's block of the scoreboard, or one that nobody reads.
     pub(super) fn open_board(&self) -> PyResult<Board> {
-        let place = duplicate_optional(self.board_fd)?.map(|fd| Place {
+        Ok(Board::open(self.place()?)?)
+    }
+
+    fn place(&self) -> PyResult<Option<Place>> {
+        let fd = duplicate_optional(self.board_fd)?;
+        Ok(fd.map(|fd| Place {
             fd,
             offset: self.board_offset,
-        });
-        Ok(Board::open(place)?)
+        }))
     }
 
     fn open_store(&self) -> PyResult<Option<Store>> {

@@ -11,12 +11,14 @@
 
 mod block;
 mod board;
+mod crowd;
 mod histogram;
 mod mapping;
 mod row;
 
 pub use block::{Block, State, layout};
 pub use board::{Board, BoardHandle, Entry, Seat};
+pub use crowd::{Crowd, is_clearly_busier, load};
 pub use histogram::{BUCKETS, Histogram};
 pub use mapping::Place;
 pub use row::{ROWS, Row};

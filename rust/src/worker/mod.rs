@@ -27,7 +27,7 @@ use crate::codec::ws::Agreement;
 use crate::conn::{Conn, ConnId, Context, Flow, Inbox, NEVER, Part, Phase, Request, Verdict};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
-use crate::shm::State;
+use crate::shm::{Crowd, State, is_clearly_busier, load};
 use crate::time::{Millis, Now, unix_nanos};
 use crate::tls::Store;
 use slab::{FIRST_ID, Slab};
@@ -40,6 +40,14 @@ const ACCEPT_BATCH: usize = 64;
 
 /// How long accepting pauses when descriptors run out; nginx's `accept_mutex_delay` is as long.
 const ACCEPT_PAUSE: Millis = 500;
+
+/// How long a worker that has more to do than others leaves accepting to them before it looks up, at first and in the end.
+/// Arbitrary: what a connection waits at worst if all others have become busy in the same moment, against waking up for nothing.
+const SHORTEST_REST: Millis = 5;
+const LONGEST_REST: Millis = 50;
+
+/// How often a worker that turns compares itself with the others. Arbitrary; a comparison costs some loads for each worker.
+const COMPARE_EVERY: Millis = 5;
 
 /// Lines of the access log reach their file after this long at the latest.
 const LOG_DELAY: Millis = 1_000;
@@ -71,6 +79,8 @@ pub enum Pause {
 pub struct WorkerSettings {
     /// Connections held at once; more wait in the kernel's queue.
     pub max_connections: usize,
+    /// The other workers that share the listeners, if there may be any.
+    pub crowd: Option<Crowd>,
     /// How long a drain may take.
     pub graceful_timeout: Millis,
     /// Where TLS listeners have their certificates from.
@@ -92,6 +102,12 @@ pub struct Worker {
     listeners: Vec<Listener>,
     listening: bool,
     accept_again: Millis,
+    /// Until when accepting is left to workers with less to do; `NEVER` for not at all.
+    rests_until: Millis,
+    /// How long the present rest is.
+    pause: Millis,
+    /// When to compare with the others again.
+    compare_at: Millis,
     conns: Slab,
     wheel: Wheel<ConnId>,
     /// Connections in the handshake of TLS, the oldest first; those that are done are among them for a while.
@@ -138,6 +154,9 @@ impl Worker {
             listeners,
             listening: false,
             accept_again: NEVER,
+            rests_until: NEVER,
+            pause: 0,
+            compare_at: 0,
             conns: Slab::default(),
             wheel: Wheel::new(now),
             handshakes: VecDeque::new(),
@@ -203,6 +222,13 @@ impl Worker {
             Pause::ForSockets => !self.stopped,
             Pause::ForRequests => !self.has_work() && !self.is_finished(),
         };
+        // Before a wait: who has just begun to lead, as a call is late, must not wait for connections that others could take.
+        if self.settings.crowd.is_some() {
+            self.context.refresh();
+            if self.context.now.millis >= self.compare_at {
+                self.compare();
+            }
+        }
         self.arm()?;
         let blocks = block && self.unfinished.is_empty();
         if blocks {
@@ -519,6 +545,9 @@ impl Worker {
             return;
         }
         // Connections that the kernel has accepted for us already would be reset if nobody took them.
+        self.settings.crowd = None;
+        self.listening |= self.rests_until != NEVER;
+        self.rests_until = NEVER;
         for index in 0..self.listeners.len() {
             while self.accept(index) {}
         }
@@ -558,6 +587,8 @@ impl Worker {
         self.context.board.set_state(State::Stopped);
         // It must not come again and again while applications that were left behind keep the process.
         self.drain_deadline = NEVER;
+        self.rests_until = NEVER;
+        self.settings.crowd = None;
         self.unlisten();
         self.listeners.clear();
         for id in self.conns.ids() {
@@ -667,7 +698,13 @@ impl Worker {
                 _ => return false,
             };
             match accepted {
-                Accepted::Connection(stream, peer) => self.welcome(stream, peer, index),
+                Accepted::Connection(stream, peer) => {
+                    self.welcome(stream, peer, index);
+                    if self.is_clearly_busier() {
+                        self.step_back();
+                        return false;
+                    }
+                }
                 Accepted::Failed => {}
                 Accepted::Empty => return false,
                 Accepted::Exhausted(error) | Accepted::Broken(error) => {
@@ -761,6 +798,73 @@ impl Worker {
         self.wanted = self.wanted.min(self.accept_again);
     }
 
+    /// Whether another worker that can take connections has clearly less to do.
+    fn is_clearly_busier(&self) -> bool {
+        let Some(crowd) = self
+            .settings
+            .crowd
+            .as_ref()
+            .filter(|_| !self.context.draining)
+        else {
+            return false;
+        };
+        let own = load(self.conns.len() as u64, self.context.board.in_flight());
+        // With nothing to do there is nobody to be compared with.
+        own > 1
+            && crowd
+                .least(self.context.now.nanos)
+                .is_some_and(|least| is_clearly_busier(own, least))
+    }
+
+    /// Leaves accepting to others for a short time: the kernel wakes those that wait.
+    fn step_back(&mut self) {
+        self.pause = SHORTEST_REST;
+        self.rest_on();
+        self.unlisten();
+    }
+
+    fn rest_on(&mut self) {
+        self.rests_until = self.context.now.millis + self.pause;
+        self.wanted = self.wanted.min(self.rests_until);
+    }
+
+    /// Compares with the others, now and then.
+    fn compare(&mut self) {
+        self.compare_at = self.context.now.millis + COMPARE_EVERY;
+        if self.listening && self.is_clearly_busier() {
+            self.step_back();
+        } else if self.rests_until != NEVER && !self.is_clearly_busier() {
+            self.end_rest();
+        }
+    }
+
+    fn end_rest(&mut self) {
+        self.rests_until = NEVER;
+        self.relisten();
+    }
+
+    /// A rest is over. Where it goes on, one connection is taken all the same from each listener that has any: so none waits
+    /// for ever, should those that it was left to have become busy in the same moment.
+    fn look_up(&mut self) {
+        if !self.is_clearly_busier() {
+            self.end_rest();
+            return;
+        }
+        let mut has_room = self.conns.len() < self.settings.max_connections;
+        for index in 0..self.listeners.len() {
+            let accepted = match self.listeners.get(index) {
+                Some(listener) if has_room => listener.accept(),
+                _ => break,
+            };
+            if let Accepted::Connection(stream, peer) = accepted {
+                self.welcome(stream, peer, index);
+                has_room = self.conns.len() < self.settings.max_connections;
+            }
+        }
+        self.pause = (self.pause * 2).min(LONGEST_REST);
+        self.rest_on();
+    }
+
     fn listen(&mut self) -> io::Result<()> {
         if !self.listening {
             for (token, listener) in (0_u64..).zip(&self.listeners) {
@@ -788,6 +892,7 @@ impl Worker {
             || self.stopped
             || !has_room
             || self.accept_again != NEVER
+            || self.rests_until != NEVER
         {
             return;
         }
@@ -874,6 +979,9 @@ impl Worker {
             self.accept_again = NEVER;
             self.relisten();
         }
+        if now >= self.rests_until {
+            self.look_up();
+        }
         if now >= self.drain_deadline {
             let left = self.conns.len().max(self.in_flight);
             self.context.notice(format!(
@@ -887,6 +995,7 @@ impl Worker {
             .min(self.log_due)
             .min(self.beat_due)
             .min(self.accept_again)
+            .min(self.rests_until)
             .min(self.drain_deadline);
     }
 

@@ -82,6 +82,7 @@ def build_engine_settings(
         ws_window_bits=websocket.window_bits,
         default_deadline=config.deadlines.default,
         route_deadlines=tuple((path, parse_duration(text)) for path, text in config.deadlines.routes.items()),
+        spreads=not config.server.reuse_port,
         deadline_grace=config.deadlines.grace,
         server_header=config.server.header,
         https_port=find_https_port(config) if config.tls.https_only else 0,

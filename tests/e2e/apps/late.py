@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import hostler
+from tests.e2e.apps.robust import hold
 
 Start = Callable[..., Any]
 TEXT = [("Content-Type", "text/plain")]
@@ -111,12 +112,19 @@ def _calm(_: dict[str, Any], start_response: Start) -> Iterable[bytes]:
     return _say(start_response, str(total))
 
 
+def _gate(_: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+    """Wait at the gate of the test, which so knows that we are here."""
+    hold("late")
+    return _say(start_response, "let through")
+
+
 PLACES: dict[str, Callable[[dict[str, Any], Start], Iterable[bytes]]] = {
     "quick": _quick,
     "note": _note,
     "spin": _spin,
     "sleep": _sleep,
     "hold": _hold,
+    "gate": _gate,
     "stream": _stream,
     "set": _set,
     "key": _key,
