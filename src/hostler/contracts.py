@@ -166,6 +166,10 @@ class EngineSettings:
     spreads: bool = True
     deadline_grace: float = 5.0  # how long one that was told to end may take to do so
     status_fd: int = -1  # see `ChildContext`; for {"event": "stuck", ...}, which takes no interpreter to write
+    # HTTP/2.
+    h2_enabled: bool = True
+    h2_max_streams: int = 128  # of one connection at once
+    h2_stream_window: int = 262_144  # of one request's body on its way
     # Responses.
     server_header: str = "hostler"  # "": no Server header
     https_port: int = 0  # where requests that came without TLS are sent; 0: they are served

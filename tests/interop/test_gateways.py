@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.http2_wire import Http2Answer, Http2Wire, StreamResetError
 from tests.conftest import refuse_or_skip
 from tests.e2e.gate import Gate
 from tests.e2e.harness import PATIENCE, StartServer, start_server, wait_until
@@ -43,8 +44,9 @@ from tests.interop.test_nginx import Callers
 
 APPS = {"wsgi": ("tests.interop.apps.teller:wsgi_app",), "asgi": ("tests.interop.apps.teller:asgi_app",)}
 OPTIONS = {"wsgi": ("--threads", "4"), "asgi": ("--interface", "asgi")}
-DIRECT = "direct"
-FRONTS = (DIRECT, *NGINX_PASSES, *APACHE_TARGETS)
+DIRECT, DIRECT_H2 = "direct", "direct-http2"
+DIRECTLY = (DIRECT, DIRECT_H2)
+FRONTS = (*DIRECTLY, *NGINX_PASSES, *APACHE_TARGETS)
 GATEWAYS = tuple(front for front in FRONTS if "cgi" in front or "uwsgi" in front)
 MIB = 1024 * 1024
 # Another address of this machine, which is not trusted, as a visitor's is not.
@@ -109,9 +111,13 @@ class Way:
     @contextlib.contextmanager
     def open(
         self, method: str, path: str, body: bytes | Iterable[bytes] = b"", fields: Fields = (), *, secure: bool = False
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[http.client.HTTPResponse | Http2Answer]:
         """Send a request and read the head of the answer."""
         source = (VISITOR, 0)
+        if self.front == DIRECT_H2:
+            with Http2Wire.to_port(self.site.port, source) as wire:
+                yield self._ask_http2(wire, method, path, body, fields)
+            return
         connection = (
             http.client.HTTPSConnection(
                 "localhost", self.site.secure_port, timeout=PATIENCE, source_address=source, context=self.tls
@@ -132,6 +138,20 @@ class Way:
                 connection.endheaders(body, encode_chunked=True)
             with connection.getresponse() as answer:
                 yield answer
+
+    def _ask_http2(
+        self, wire: Http2Wire, method: str, path: str, body: bytes | Iterable[bytes], fields: Fields
+    ) -> Http2Answer:
+        lower = [(name.lower(), value) for name, value in fields]
+        if isinstance(body, bytes) and (body or method == "POST"):
+            lower.append(("content-length", str(len(body))))
+        number = wire.begin(method, path, lower, end=body == b"", authority=f"127.0.0.1:{self.site.port}")
+        for piece in [body] if isinstance(body, bytes) else body:
+            if piece:
+                wire.give(number, piece, end=False)
+        if body != b"":
+            wire.give(number, b"")
+        return Http2Answer(wire, number)
 
     def ask(
         self, method: str, path: str, body: bytes | Iterable[bytes] = b"", fields: Fields = (), *, secure: bool = False
@@ -201,7 +221,7 @@ def apache_fronts(backend: Backend, certificate: Path) -> Iterator[dict[str, Sit
 def way(request: pytest.FixtureRequest, interface: str, backend: Backend, certificate: Path) -> Way:
     front: str = request.param
     tls = ssl.create_default_context(cafile=certificate)
-    if front == DIRECT:
+    if front in DIRECTLY:
         return Way(front, interface, Site(front, backend.http), tls)
     sites: dict[str, Site] = request.getfixturevalue(f"{front.partition('-')[0]}_fronts")
     return Way(front, interface, sites[front], tls)
@@ -370,7 +390,7 @@ def test_answer_that_is_broken_off_is_seen_to_be(way: Way, path: str, gates: Gat
         if path == "/fail-late" and way.differs("cut stream"):
             assert answer.read() == b""
             return
-        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        with pytest.raises((http.client.IncompleteRead, ConnectionError, StreamResetError)):
             answer.read()
 
 
@@ -409,7 +429,7 @@ def test_application_behind_a_gateway_sees_no_forged_fields(way: Way) -> None:
     assert names & set(fields) == set()
 
 
-@pytest.mark.parametrize("way", [front for front in FRONTS if front != DIRECT], indirect=True)
+@pytest.mark.parametrize("way", [front for front in FRONTS if front not in DIRECTLY], indirect=True)
 def test_mounted_application_knows_its_prefix(way: Way) -> None:
     told = way.told("/shop/st%C3%A4lle/x?a=1")
     if way.differs("mount"):
@@ -422,7 +442,7 @@ def test_mounted_application_knows_its_prefix(way: Way) -> None:
 
 
 def test_user_and_variables_of_the_site_are_in_the_environ(way: Way) -> None:
-    if way.front != DIRECT:
+    if way.front not in DIRECTLY:
         assert way.ask("GET", "/private/x").status == 401
     told = way.told("/private/x", [("Authorization", AUTHORIZATION)])
     known = {name: told["variables"].get(name) for name in ("REMOTE_USER", "X_STABLE")}
@@ -432,7 +452,7 @@ def test_user_and_variables_of_the_site_are_in_the_environ(way: Way) -> None:
 
 def test_request_has_the_id_that_the_front_gives(way: Way) -> None:
     told = way.told("/", [("X-Request-Id", "forged")])
-    if way.front == DIRECT:
+    if way.front in DIRECTLY:
         # Of somebody who is not trusted, it is the application's to read and the server's to ignore.
         given = None
     else:

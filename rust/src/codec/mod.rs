@@ -4,6 +4,7 @@
 pub mod fastcgi;
 pub mod gateway;
 pub mod http1;
+pub mod http2;
 pub mod proxy;
 pub mod scgi;
 pub mod uwsgi;

@@ -59,6 +59,8 @@ pub struct Settings {
     pub tells_news: bool,
     /// Connections held at once, as FastCGI is told.
     pub max_connections: u32,
+    /// How HTTP/2 is spoken.
+    pub http2: super::Http2Settings,
     /// How WebSockets are kept.
     pub websocket: WebSocketSettings,
     /// Where temporary files are made.
@@ -84,6 +86,12 @@ pub struct Context {
     /// Connections for whose application something has changed: bytes or a message arrived, there is room for more of
     /// its response, or the client is gone. A name may be there twice, or have no connection any more.
     pub news: Vec<ConnId>,
+    /// Connections of HTTP/2 that are to write, and which of their streams have something for it (0 for none of them).
+    pub outgoing: Vec<(ConnId, u32)>,
+    /// Streams that go on in the next turn.
+    pub resumed: Vec<ConnId>,
+    /// The names of streams.
+    pub names: super::Names,
     /// Payloads that are no longer needed.
     pub retired: Retired,
     /// Bytes held for all connections.
@@ -118,6 +126,9 @@ impl Context {
             now: Now::read(),
             ready: VecDeque::new(),
             news: Vec::new(),
+            outgoing: Vec::new(),
+            resumed: Vec::new(),
+            names: super::Names::default(),
             retired: Retired::new(),
             buffered: 0,
             draining: false,

@@ -5,9 +5,11 @@
 //! application has answered, or when a deadline has come. All that connections share is in `Context`.
 //!
 //! (PROXY ->) (HANDSHAKE ->) HEAD -> BODY -> APP -> ANSWERED -> HEAD (or LINGER, or closed). A refused request goes straight to ANSWERED. An accepted
-//! WebSocket handshake goes from APP to WEBSOCKET, and from there to LINGER.
+//! WebSocket handshake goes from APP to WEBSOCKET, and from there to LINGER. A client that begins with the preface of HTTP/2
+//! goes from HEAD to HTTP2, and from there to LINGER; its streams are connections on channels, which are in BODY, APP,
+//! WEBSOCKET or ANSWERED.
 //!
-//! Invariants: bytes are read from the socket only in PROXY, HANDSHAKE, HEAD, BODY, LINGER, in APP for a streamed body with room, and in
+//! Invariants: bytes are read from the socket only in PROXY, HANDSHAKE, HEAD, BODY, HTTP2, LINGER, in APP for a streamed body with room, and in
 //! WEBSOCKET while its inbox has room;
 //! a connection in APP has exactly one request with the application; nothing here knows of Python.
 
@@ -16,14 +18,17 @@ mod context;
 mod fastcgi;
 mod flow;
 mod gateway;
+mod http2;
 mod inbox;
 mod log_record;
+mod names;
 mod outbox;
 mod proxied;
 mod reading;
 mod request;
 mod secure;
 mod websocket;
+mod wire;
 mod writing;
 
 use std::sync::Arc;
@@ -31,7 +36,9 @@ use std::sync::Arc;
 pub use body::Body;
 pub use context::{Context, Settings};
 pub use flow::{BodyFault, BodyPipe, Flow, Poured};
+pub use http2::Http2Settings;
 pub use inbox::{Closed, Inbox, Message, Received};
+pub use names::{Names, STREAM};
 pub use outbox::{Outbox, Payload, Retired, Segment};
 pub use proxied::{Proxied, ProxiedTls};
 pub use request::{ConnId, Request};
@@ -43,8 +50,10 @@ use crate::net::{Peer, Protocol, Speech, Stream, Transfer};
 use crate::shm::Board;
 use crate::time::Millis;
 use fastcgi::Records;
+use http2::Session as Http2Session;
 use reading::Intake;
 use websocket::Session;
+use wire::Wire;
 
 /// No deadline.
 pub const NEVER: Millis = Millis::MAX;
@@ -67,6 +76,8 @@ pub enum Phase {
     App,
     /// Frames of the WebSocket protocol go both ways.
     WebSocket,
+    /// Frames of HTTP/2 go both ways, and its streams are connections of their own.
+    Http2,
     /// The response is complete and being written out.
     Answered,
     /// Closing: what the client still sends is thrown away, so that it can read our last answer.
@@ -109,7 +120,7 @@ pub struct Conn {
     stalled: Millis,
     /// When the timer wheel will look at it.
     pub visit: Millis,
-    stream: Stream,
+    stream: Wire,
     protocol: Protocol,
     /// The load balancer in front says that its client came over TLS.
     is_https: bool,
@@ -136,6 +147,7 @@ pub struct Conn {
     intake: Option<Box<Intake>>,
     websocket: Option<Box<Session>>,
     records: Option<Box<Records>>,
+    session: Option<Box<Http2Session>>,
     /// The request whose body is being received, or whose response is being written out.
     request: Option<Box<Request>>,
     flow: Option<Arc<Flow>>,
@@ -171,29 +183,40 @@ impl Conn {
         context: &Context,
     ) -> Self {
         let is_secure = stream.is_secure();
+        let mut conn = Self::on(Wire::Socket(stream), id, peer, listener);
         let limit = if is_secure && !speech.proxy {
             context.settings.handshake_timeout
         } else {
             context.settings.head_timeout
         };
+        conn.deadline = context.now.millis + limit;
+        conn.protocol = speech.protocol;
+        if speech.proxy {
+            conn.phase = Phase::Proxy;
+        } else if is_secure {
+            conn.phase = Phase::Handshake;
+        }
+        if speech.protocol == Protocol::FastCgi {
+            conn.records = Some(Box::new(Records::new(context)));
+        }
+        conn.trusted = context.trusts(peer);
+        conn
+    }
+
+    /// What carries bytes, and nothing beside it.
+    fn on(wire: Wire, id: ConnId, peer: Peer, listener: usize) -> Self {
         Self {
             id,
             peer,
             listener,
-            deadline: context.now.millis + limit,
+            deadline: NEVER,
             stalled: NEVER,
             visit: NEVER,
-            stream,
-            protocol: speech.protocol,
+            stream: wire,
+            protocol: Protocol::Http,
             is_https: false,
             proxied: None,
-            phase: if speech.proxy {
-                Phase::Proxy
-            } else if is_secure {
-                Phase::Handshake
-            } else {
-                Phase::Head
-            },
+            phase: Phase::Head,
             input: Vec::new(),
             at: 0,
             left: 0,
@@ -206,8 +229,8 @@ impl Conn {
             output: Outbox::default(),
             intake: None,
             websocket: None,
-            records: (speech.protocol == Protocol::FastCgi)
-                .then(|| Box::new(Records::new(context))),
+            records: None,
+            session: None,
             request: None,
             flow: None,
             room_wanted: None,
@@ -219,15 +242,21 @@ impl Conn {
             keep_alive: true,
             linger: false,
             served: 0,
-            trusted: context.trusts(peer),
+            trusted: false,
             charged: 0,
         }
     }
 
-    /// The socket, for registration.
+    /// The socket, for registration; a stream of HTTP/2 has none of its own.
     #[must_use]
-    pub fn stream(&self) -> &Stream {
-        &self.stream
+    pub fn socket(&self) -> Option<&Stream> {
+        self.stream.socket()
+    }
+
+    /// Whether the handshake of TLS is not over.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.stream.is_handshaking()
     }
 
     /// Whether the application has nothing to say to this connection any more.
@@ -251,7 +280,11 @@ impl Conn {
     /// When something has to be done about it if nothing happens.
     #[must_use]
     pub fn due(&self) -> Millis {
-        self.deadline.min(self.stalled)
+        let due = self.deadline.min(self.stalled);
+        match &self.session {
+            None => due,
+            Some(session) => due.min(session.due()),
+        }
     }
 
     /// Whether it stopped for the sake of others and is to be pumped again; asking takes the mark away.
@@ -270,6 +303,7 @@ impl Conn {
                 Phase::Body => self.step_body(context),
                 Phase::App => self.step_app(context),
                 Phase::WebSocket => self.step_websocket(context),
+                Phase::Http2 => self.step_http2(context),
                 Phase::Answered => self.step_answered(context),
                 Phase::Linger => self.step_linger(context),
             };
@@ -337,6 +371,7 @@ impl Conn {
                 Verdict::Keep
             }
             Phase::WebSocket => self.expire_websocket(context),
+            Phase::Http2 => self.expire_http2(context),
             Phase::Proxy | Phase::Handshake | Phase::Answered | Phase::Linger => Verdict::Close,
         }
     }
@@ -369,6 +404,9 @@ impl Conn {
         }
         if self.stream.is_secure() {
             self.leave_secure();
+        }
+        if let Some(mut session) = self.session.take() {
+            session.release(context);
         }
         self.output.clear(&mut context.retired);
         if let Some(flow) = self.flow.take() {
@@ -431,7 +469,19 @@ impl Conn {
             + self
                 .records
                 .as_ref()
-                .map_or(0, |records| records.in_memory());
+                .map_or(0, |records| records.in_memory())
+            + self
+                .session
+                .as_ref()
+                .map_or(0, |session| session.in_memory());
+        let held = match self.stream.channel() {
+            None => held,
+            Some(channel) => {
+                let held = held + channel.in_memory();
+                self.grant(context);
+                held
+            }
+        };
         context.buffered = context.buffered - self.charged + held;
         self.charged = held;
     }
@@ -470,6 +520,11 @@ mod tests {
                 ping_interval: 1_000,
                 ping_timeout: 1_000,
                 close_timeout: 1_000,
+            },
+            http2: Http2Settings {
+                is_enabled: true,
+                max_streams: 8,
+                stream_window: 65_535,
             },
         };
         Context::new(settings, None, Board::open(None).unwrap())

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::net::{Stream, Transfer};
@@ -105,6 +106,33 @@ const ENOUGH: u64 = 8 << 20;
 /// 1 MiB, as the reader empties pages that are still in the cache; calls of 256 KiB bring no more.
 pub(super) const PORTION: usize = 524_288;
 
+/// Appends up to `limit` bytes of what a run has left.
+fn copy_some(segment: &Segment, limit: usize, into: &mut Vec<u8>) -> io::Result<usize> {
+    if let Some(run) = segment.run() {
+        let count = run.len().min(limit);
+        into.extend_from_slice(&run[..count]);
+        return Ok(count);
+    }
+    let Segment::File {
+        file,
+        offset,
+        remaining,
+    } = segment
+    else {
+        return Ok(0);
+    };
+    let at = into.len();
+    let count = usize::try_from(*remaining).unwrap_or(limit).min(limit);
+    into.resize(at + count, 0);
+    match file.read_exact_at(&mut into[at..], *offset) {
+        Ok(()) => Ok(count),
+        Err(error) => {
+            into.truncate(at);
+            Err(error)
+        }
+    }
+}
+
 impl Outbox {
     /// Whether nothing waits.
     #[must_use]
@@ -179,6 +207,28 @@ impl Outbox {
             }
         }
         Flush::Drained
+    }
+
+    /// Moves up to `limit` bytes to `into`. Returns how many; none means that there were none.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is shorter than announced.
+    pub fn take(
+        &mut self,
+        limit: usize,
+        into: &mut Vec<u8>,
+        retired: &mut Retired,
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < limit {
+            let Some(front) = self.segments.front() else {
+                break;
+            };
+            let count = copy_some(front, limit - taken, into)?;
+            self.consume(count, retired);
+            taken += count;
+        }
+        Ok(taken)
     }
 
     /// Forgets all that waits.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::codec::gateway;
 use crate::codec::http1::{
-    ChunkedDecoder, Framing, Head, Progress, Refusal, Scanned, Version, parse_head,
+    ChunkedDecoder, Framing, Head, Limits, Progress, Refusal, Scanned, Version, parse_head,
 };
+use crate::codec::http2::PREFACE_LINE;
 use crate::net::{Protocol, Transfer};
 use crate::trust::Scheme;
 
@@ -18,6 +19,8 @@ const TRUNCATED_BODY: Refusal = Refusal::new(400, "The request body was cut shor
 const OVERLOADED: Refusal = Refusal::new(503, "The server has no memory left for this request.");
 /// RFC 6455 7.4.1: the server cannot go on with what the connection was for.
 const OVERRULED: (u16, &str) = (1011, "The time for this connection is over.");
+const BODY_TOO_LARGE: Refusal =
+    Refusal::new(413, "The request body is larger than this server accepts.");
 const NO_ROOM: Refusal = Refusal::new(503, "The server has no room to store the request body.");
 
 const TLS: Refusal =
@@ -57,6 +60,18 @@ enum Decoder {
     Chunked(Box<ChunkedDecoder>),
     /// The connection's own decoder of records.
     Records,
+    /// DATA frames of HTTP/2: bytes so far, and as many as were declared.
+    Stream(u64, Option<u64>),
+}
+
+/// How a body ended that came in frames.
+pub(super) enum Ended {
+    /// It has not.
+    Not,
+    Whole,
+    /// Its length is not the one declared (RFC 9113 8.1.1).
+    Malformed,
+    Refused(Refusal),
 }
 
 /// How feeding some bytes to an intake ended.
@@ -74,6 +89,10 @@ impl Intake {
                 (Decoder::Records, length)
             }
             _ if request.protocol == Protocol::FastCgi => (Decoder::Records, 0),
+            Framing::Length(length) if request.head.version == Version::Http2 => {
+                (Decoder::Stream(0, Some(length)), length)
+            }
+            _ if request.head.version == Version::Http2 => (Decoder::Stream(0, None), 0),
             Framing::Length(length) => (Decoder::Length(length), length),
             _ => (
                 Decoder::Chunked(Box::new(ChunkedDecoder::new(&context.settings.limits))),
@@ -91,8 +110,13 @@ impl Intake {
         self.store.in_memory() + self.pipe.as_ref().map_or(0, |pipe| pipe.held())
     }
 
-    fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Result<Fed, Refusal> {
+    pub(super) fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Result<Fed, Refusal> {
         match &mut self.decoder {
+            Decoder::Stream(received, _) => {
+                *received += bytes.len() as u64;
+                self.take(bytes, context)?;
+                Ok(Fed::Hungry)
+            }
             Decoder::Length(left) => {
                 let count = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
@@ -127,6 +151,32 @@ impl Intake {
             // The connection decodes them, and calls `take`.
             Decoder::Records => Ok(Fed::Hungry),
         }
+    }
+
+    /// Whether what came in frames is still less than is taken.
+    pub(super) fn check_size(&self, limits: &Limits) -> Result<(), Refusal> {
+        match self.decoder {
+            Decoder::Stream(received, _) if limits.is_body_too_large(received) => {
+                Err(BODY_TOO_LARGE)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges whether more came than was declared, or, at the end, less.
+    pub(super) fn judge(&self, is_end: bool) -> Ended {
+        match self.decoder {
+            Decoder::Stream(received, Some(declared)) if received > declared => Ended::Malformed,
+            Decoder::Stream(received, Some(declared)) if is_end && received < declared => {
+                Ended::Malformed
+            }
+            _ if is_end => Ended::Whole,
+            _ => Ended::Not,
+        }
+    }
+
+    pub(super) fn into_body(self) -> Body {
+        self.store.into_body()
     }
 
     /// Adds bytes of the body itself.
@@ -256,6 +306,11 @@ impl Conn {
                 self.admit(request, rest, context);
                 Step::Again
             }
+            Err(_) if self.is_http2(bytes, context) => {
+                context.give_back(request);
+                self.begin_http2(bytes, context);
+                Step::Again
+            }
             Err(refusal) => {
                 self.scanned = Scanned::default();
                 context.give_back(request);
@@ -266,23 +321,18 @@ impl Conn {
         }
     }
 
+    /// Whether the connection begins with HTTP/2 (RFC 9113 3.4), of which the parser for HTTP/1 has seen enough to be at a
+    /// loss.
+    fn is_http2(&self, bytes: &[u8], context: &Context) -> bool {
+        self.served == 0
+            && context.settings.http2.is_enabled
+            && (bytes.starts_with(PREFACE_LINE) || PREFACE_LINE.starts_with(bytes))
+    }
+
     /// Takes a request whose head is complete; `rest` is what arrived behind the head, and the caller of `parse` keeps
     /// those `left` bytes at its end that belong to the next request.
     pub(super) fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
-        request.conn = self.id;
-        request.peer = self.peer;
-        request.listener = self.listener;
-        request.protocol = self.protocol;
-        request.trusted = self.trusted;
-        request.proxied.clone_from(&self.proxied);
-        request.tls = self.stream.facts().cloned();
-        request.started = context.now.nanos;
-        context.identify(&mut request);
-        if self.is_https {
-            // Unless a proxy behind the load balancer knows better.
-            let told = request.forwarded.get_or_insert_default();
-            told.scheme = told.scheme.or(Some(Scheme::Https));
-        }
+        self.prepare(&mut request, context);
         if let Some(port) = context.settings.https_port {
             if self.protocol == Protocol::Http && !request.is_https() {
                 self.redirect(request, port, context);
@@ -300,7 +350,36 @@ impl Conn {
         if has_no_body && self.records.is_none() {
             self.left = rest.len();
             self.dispatch(request, context);
-        } else if context.settings.stream_request_body {
+        } else {
+            self.receive_body(request, rest, context);
+        }
+    }
+
+    /// Notes in a request what is known of it beside its head.
+    pub(super) fn prepare(&mut self, request: &mut Request, context: &mut Context) {
+        request.conn = self.id;
+        request.peer = self.peer;
+        request.listener = self.listener;
+        request.protocol = self.protocol;
+        request.trusted = self.trusted;
+        request.proxied.clone_from(&self.proxied);
+        request.tls = self.stream.facts().cloned();
+        request.started = context.now.nanos;
+        context.identify(request);
+        if self.is_https {
+            // Unless a proxy behind the load balancer knows better.
+            let told = request.forwarded.get_or_insert_default();
+            told.scheme = told.scheme.or(Some(Scheme::Https));
+        }
+    }
+
+    pub(super) fn receive_body(
+        &mut self,
+        request: Box<Request>,
+        rest: &[u8],
+        context: &mut Context,
+    ) {
+        if context.settings.stream_request_body {
             self.open_pipe(request, rest, context);
         } else {
             self.buffer_body(request, rest, context);
@@ -308,7 +387,7 @@ impl Conn {
     }
 
     /// Sends a client that came without TLS to the port that speaks it.
-    fn redirect(&mut self, request: Box<Request>, port: u16, context: &mut Context) {
+    pub(super) fn redirect(&mut self, request: Box<Request>, port: u16, context: &mut Context) {
         self.left = 0;
         let Some(host) = request.head.authority.or(request.head.host) else {
             self.request = Some(request);
@@ -373,8 +452,14 @@ impl Conn {
         let mut intake = Box::new(Intake::new(&request, context));
         let expects = request.head.expect_continue
             && rest.is_empty()
-            && request.head.version == Version::Http11;
-        let pipe = Arc::new(BodyPipe::new(context.settings.body_memory.max(1), expects));
+            && request.head.version != Version::Http10;
+        let mut capacity = context.settings.body_memory.max(1);
+        if self.stream.is_channel() {
+            // No more than half of the window: else a client that has used it up would wait for an application that takes
+            // what there is and has nothing to tell, as the pipe was never full.
+            capacity = capacity.min(context.settings.http2.stream_window as usize / 2);
+        }
+        let pipe = Arc::new(BodyPipe::new(capacity, expects));
         intake.pipe = Some(Arc::clone(&pipe));
         match self.feed_intake(&mut intake, rest, context) {
             Ok(Fed::Complete(used)) => {
@@ -401,7 +486,7 @@ impl Conn {
         }
     }
 
-    fn dispatch(&mut self, request: Box<Request>, context: &mut Context) {
+    pub(super) fn dispatch(&mut self, request: Box<Request>, context: &mut Context) {
         self.phase = Phase::App;
         self.deadline = super::NEVER;
         self.end_told = false;
@@ -541,7 +626,7 @@ impl Conn {
         } else {
             refusal.body_length()
         };
-        self.end_unasked(request);
+        self.end_unasked(request, context);
     }
 
     /// Answers in place of the application, and ends the connection.
@@ -557,13 +642,13 @@ impl Conn {
         let _ = self.send(answer, None, context);
         request.status = status;
         request.body_sent = body_sent;
-        self.end_unasked(request);
+        self.end_unasked(request, context);
     }
 
-    fn end_unasked(&mut self, request: Box<Request>) {
+    fn end_unasked(&mut self, request: Box<Request>, context: &mut Context) {
         self.request = Some(request);
         self.intake = None;
-        self.end_with_refusal();
+        self.end_with_refusal(context);
     }
 
     /// Answers in the place of the application, which keeps the request and may go on with it, to no end. Where it has
@@ -591,7 +676,7 @@ impl Conn {
         if self.room_wanted.take().is_some() {
             context.tell(self.id);
         }
-        self.end_with_refusal();
+        self.end_with_refusal(context);
         self.pump(context)
     }
 
@@ -609,13 +694,16 @@ impl Conn {
         let _ = self.send(&answer, None, context);
     }
 
-    fn end_with_refusal(&mut self) {
+    fn end_with_refusal(&mut self, context: &mut Context) {
         self.forget_input();
         self.lent = 0;
         self.keep_alive = false;
         self.linger = true;
         self.phase = Phase::Answered;
         self.deadline = super::NEVER;
+        if self.stream.is_channel() {
+            self.finish_stream(context);
+        }
     }
 
     /// What the log can say of a request whose head could not be read.

@@ -52,6 +52,8 @@ pub struct Request {
     pub status: u16,
     /// Bytes of the response body that were handed over for sending.
     pub body_sent: u64,
+    /// Field lines behind the response's body, on their way to a stream of HTTP/2.
+    pub trailers: Vec<u8>,
     /// The response's head, kept only if the access log asks for response headers.
     pub response_head: Vec<u8>,
     /// Values from the environ that the access log asks for.
@@ -80,6 +82,7 @@ impl Default for Request {
             started: 0,
             status: 0,
             body_sent: 0,
+            trailers: Vec::new(),
             response_head: Vec::new(),
             environ: Vec::new(),
             own_fields: Vec::new(),
@@ -132,12 +135,15 @@ impl Request {
     pub fn recycle(&mut self) {
         self.bytes.clear();
         self.body = Body::Empty;
+        // Parsers of other protocols than HTTP/2 know nothing of it.
+        self.head.is_websocket = false;
         self.forwarded = None;
         self.gateway = None;
         self.proxied = None;
         self.tls = None;
         self.status = 0;
         self.body_sent = 0;
+        self.trailers.clear();
         self.response_head.clear();
         self.environ.clear();
         self.own_fields.clear();

@@ -38,8 +38,13 @@ impl Conn {
         step
     }
 
-    /// HANDSHAKE -> HEAD.
-    fn finish_handshake(&mut self, context: &Context) -> Step {
+    /// HANDSHAKE -> HEAD, or HTTP2.
+    fn finish_handshake(&mut self, context: &mut Context) -> Step {
+        if self.stream.protocol() == Some(b"h2") {
+            self.deadline = context.now.millis + context.settings.head_timeout;
+            self.begin_http2(&[], context);
+            return Step::Again;
+        }
         self.phase = Phase::Head;
         let limit = if context.draining {
             context.idle_timeout()

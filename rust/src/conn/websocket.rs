@@ -12,6 +12,7 @@ use crate::codec::ws::{
 use crate::net::Transfer;
 use crate::time::Millis;
 
+use super::http2::Channel;
 use super::inbox::{ABNORMAL, NO_STATUS};
 use super::{Conn, Context, Inbox, Message, NEVER, Part, Phase, Step, Verdict};
 
@@ -292,11 +293,25 @@ impl Conn {
             Step::Again
         } else if self.readable {
             self.read_websocket(&mut session, context)
+        } else if self.stream.channel().is_some_and(Channel::is_half_closed) {
+            // RFC 8441 5: the end of the stream is that of the connection.
+            Step::Close
         } else {
             Step::Wait
         };
         self.websocket = Some(session);
         step
+    }
+
+    /// Something has arrived on a stream's channel.
+    pub(super) fn note_heard(&mut self, context: &Context) {
+        let Some(session) = self.websocket.as_deref_mut() else {
+            return;
+        };
+        session.has_spoken = true;
+        if std::mem::take(&mut session.is_asked) && session.stage == Stage::Open {
+            self.deadline = after(context.settings.websocket.ping_interval, context);
+        }
     }
 
     fn read_websocket(&mut self, session: &mut Session, context: &mut Context) -> Step {
@@ -352,6 +367,10 @@ impl Conn {
 
     /// Writes out what waits, then lingers: the client can read our close frame before the connection is gone.
     fn end_websocket(&mut self, context: &mut Context) -> Step {
+        if self.stream.is_channel() {
+            self.finish_stream(context);
+            return Step::Wait;
+        }
         if self.flush(context) == Verdict::Close {
             return Step::Close;
         }

@@ -66,6 +66,9 @@ impl Conn {
         part: Option<Part>,
         context: &mut Context,
     ) -> Verdict {
+        if self.stream.is_channel() {
+            return self.post(bytes, part, context);
+        }
         let was_empty = self.output.is_empty();
         let verdict = match (part, was_empty) {
             (None, true) => self.send_first(bytes, &context.board),
@@ -121,7 +124,7 @@ impl Conn {
         }
     }
 
-    fn queue(&mut self, part: Part, context: &mut Context) {
+    pub(super) fn queue(&mut self, part: Part, context: &mut Context) {
         let segment = match part {
             Part::Shared(payload) => Segment::Shared(payload, 0),
             Part::File {
@@ -143,10 +146,14 @@ impl Conn {
             self.stream.push();
             return Verdict::Keep;
         }
+        // A channel's is written by its parent.
+        let Some(socket) = self.stream.socket_mut() else {
+            return Verdict::Keep;
+        };
         let mut written = 0;
         let flush = self
             .output
-            .flush(&mut self.stream, &mut context.retired, &mut written);
+            .flush(socket, &mut context.retired, &mut written);
         if written > 0 {
             context.board.send(written);
             self.note_progress(context);
@@ -187,7 +194,7 @@ impl Conn {
         self.report_flow();
     }
 
-    fn report_flow(&self) {
+    pub(super) fn report_flow(&self) {
         if let Some(flow) = &self.flow {
             flow.set_queued(self.output.in_memory());
         }
@@ -204,7 +211,7 @@ impl Conn {
         self.room_wanted = Some(mark);
     }
 
-    fn report_room(&mut self, context: &mut Context) {
+    pub(super) fn report_room(&mut self, context: &mut Context) {
         if self
             .room_wanted
             .is_some_and(|mark| self.output.backlog() <= mark)
@@ -227,6 +234,9 @@ impl Conn {
         keep_alive: bool,
         context: &mut Context,
     ) -> Verdict {
+        if self.stream.is_channel() {
+            return self.answer_stream(request, keep_alive, context);
+        }
         if self.records.is_some() {
             self.finish_records(context);
         }
@@ -273,6 +283,9 @@ impl Conn {
     }
 
     pub(super) fn step_answered(&mut self, context: &mut Context) -> Step {
+        if self.stream.is_channel() {
+            return Step::Wait;
+        }
         if !self.output.is_empty() {
             if self.flush(context) == Verdict::Close {
                 return Step::Close;

@@ -102,8 +102,8 @@ impl Stream {
     ///
     /// # Errors
     /// When the profile cannot be used, which does not happen with one that was built.
-    pub fn secure(&mut self, profile: &Profile) -> io::Result<()> {
-        let session = Session::new(profile.config()).map_err(io::Error::other)?;
+    pub fn secure(&mut self, profile: &Profile, speaks_http2: bool) -> io::Result<()> {
+        let session = Session::new(profile.config(speaks_http2)).map_err(io::Error::other)?;
         self.session = Some(Box::new(session));
         Ok(())
     }

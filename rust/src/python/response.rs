@@ -322,7 +322,8 @@ impl Response {
     pub(super) fn keeps_alive(&self) -> bool {
         let missing =
             !self.is_suppressed() && self.remaining.is_some_and(|remaining| remaining > 0);
-        self.keep_alive && !self.overrun && !missing
+        // In HTTP/2 what is too long was cut, and the stream is the response's own.
+        !missing && (self.version == Version::Http2 || (self.keep_alive && !self.overrun))
     }
 
     /// What is wrong with the response's length, for the log.
@@ -378,6 +379,9 @@ impl Response {
         request.status = self.status;
         request.body_sent = self.body_sent;
         request.response_head = std::mem::take(&mut self.head_for_log);
+        if self.version == Version::Http2 {
+            request.trailers = std::mem::take(&mut self.trailers);
+        }
     }
 }
 

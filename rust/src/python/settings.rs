@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::access_log::{AccessLog, Filter, FilterSettings, Format};
 use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
-use crate::conn::{Settings, WebSocketSettings};
+use crate::conn::{Http2Settings, Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
 use crate::shm::{Board, Crowd, Place};
 use crate::time::{Millis, unix_nanos};
@@ -19,6 +19,9 @@ use crate::worker::{Routes, WorkerSettings, check_pattern};
 
 use super::deadline::Deadlines;
 use super::shared::Driver;
+
+/// The largest window there is (RFC 9113 6.9.1).
+const MAX_STREAM_WINDOW: u32 = 0x7fff_ffff;
 
 /// `hostler.contracts.EngineSettings`.
 #[derive(Debug, Clone, FromPyObject)]
@@ -72,6 +75,9 @@ pub(super) struct EngineSettings {
     ws_compression: bool,
     ws_context_takeover: bool,
     ws_window_bits: u8,
+    h2_enabled: bool,
+    h2_max_streams: u32,
+    h2_stream_window: u32,
     board_fd: RawFd,
     board_offset: u64,
     /// Other workers share the listeners.
@@ -117,6 +123,11 @@ impl EngineSettings {
             stream_request_body: self.stream_request_body,
             tells_news: driver == Driver::Loop,
             max_connections: u32::try_from(self.max_connections).unwrap_or(u32::MAX),
+            http2: Http2Settings {
+                is_enabled: self.h2_enabled,
+                max_streams: self.h2_max_streams,
+                stream_window: self.h2_stream_window.min(MAX_STREAM_WINDOW),
+            },
             websocket: self.for_websockets(),
             temp_dir: self.temp_dir.clone(),
             server_header: self.server_header.clone(),

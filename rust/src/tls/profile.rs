@@ -14,7 +14,7 @@ use super::resolver::{ACME_PROTOCOL, Resolver};
 use super::ticket::Tickets;
 
 /// What can be agreed on after the handshake, the best first (RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Whether clients are asked for a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +38,8 @@ pub(super) struct Demands<'a> {
 #[derive(Debug)]
 pub struct Profile {
     config: Arc<ServerConfig>,
+    /// The same where HTTP/2 is not spoken.
+    without_http2: Arc<ServerConfig>,
 }
 
 impl Profile {
@@ -68,15 +70,24 @@ impl Profile {
         // Sessions live in tickets alone: nothing is kept for a client that is gone.
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.ticketer = Arc::new(Tickets::new(ticket_keys, realm(demands))?);
+        let mut without_http2 = config.clone();
+        without_http2
+            .alpn_protocols
+            .retain(|protocol| protocol != PROTOCOLS[0]);
         Ok(Self {
             config: Arc::new(config),
+            without_http2: Arc::new(without_http2),
         })
     }
 
     /// What a session is made from.
     #[must_use]
-    pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    pub fn config(&self, speaks_http2: bool) -> Arc<ServerConfig> {
+        Arc::clone(if speaks_http2 {
+            &self.config
+        } else {
+            &self.without_http2
+        })
     }
 }
 

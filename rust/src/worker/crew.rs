@@ -95,6 +95,12 @@ impl<Engine> Crew<Engine> {
         }
     }
 
+    /// Whether there is nobody beside the one thread.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.limit == 1
+    }
+
     /// Takes the engine if nobody has it.
     #[must_use]
     pub fn try_engine(&self) -> Option<MutexGuard<'_, Engine>> {

@@ -86,6 +86,7 @@ impl Mailbox {
         for command in commands {
             worker.apply(command);
         }
+        worker.write_streams();
     }
 }
 

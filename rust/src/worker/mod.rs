@@ -24,7 +24,9 @@ use rustix::io::read;
 use crate::access_log::AccessLog;
 use crate::codec::http1::{Refusal, Version};
 use crate::codec::ws::Agreement;
-use crate::conn::{Conn, ConnId, Context, Flow, Inbox, NEVER, Part, Phase, Request, Verdict};
+use crate::conn::{
+    Conn, ConnId, Context, Flow, Inbox, NEVER, Names, Part, Phase, Request, STREAM, Verdict,
+};
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
 use crate::shm::{Crowd, State, is_clearly_busier, load};
@@ -37,6 +39,9 @@ const LIFELINE: u64 = FIRST_ID - 2;
 
 /// Connections accepted from one listener before the others have their turn. Arbitrary.
 const ACCEPT_BATCH: usize = 64;
+
+/// How often connections of HTTP/2 write for what writing has brought about, before others have their turn. Arbitrary.
+const ROUNDS: u32 = 2;
 
 /// How long accepting pauses when descriptors run out; nginx's `accept_mutex_delay` is as long.
 const ACCEPT_PAUSE: Millis = 500;
@@ -229,8 +234,12 @@ impl Worker {
                 self.compare();
             }
         }
+        self.write_streams();
         self.arm()?;
-        let blocks = block && self.unfinished.is_empty();
+        let is_done = self.unfinished.is_empty()
+            && self.context.resumed.is_empty()
+            && self.context.outgoing.is_empty();
+        let blocks = block && is_done;
         if blocks {
             self.context.board.wait();
         }
@@ -238,6 +247,7 @@ impl Worker {
         self.context.now = Now::read();
         self.context.board.turn(self.context.now.nanos);
         let unfinished = std::mem::take(&mut self.unfinished);
+        self.unfinished.append(&mut self.context.resumed);
         for index in 0..self.poller.reports().len() {
             self.react(self.poller.reports()[index]);
         }
@@ -268,11 +278,12 @@ impl Worker {
     /// The next complete request whose client is still there.
     pub fn next_request(&mut self) -> Option<Box<Request>> {
         while let Some(mut request) = self.context.ready.pop_front() {
-            if self.conns.get_mut(request.conn).is_some() {
+            if find(&mut self.conns, &self.context.names, request.conn).is_some() {
                 self.in_flight += 1;
                 self.context.enter(&mut request);
                 return Some(request);
             }
+            self.bury(request.conn);
             self.context.board.abandon();
             self.context.finish(request);
         }
@@ -281,17 +292,20 @@ impl Worker {
 
     /// The connection of a request that an application has, if it may say anything there.
     fn spoken_to(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.conns.get_mut(id).filter(|conn| !conn.is_overruled())
+        find(&mut self.conns, &self.context.names, id).filter(|conn| !conn.is_overruled())
     }
 
     /// Sends a part of a response.
     pub fn send(&mut self, id: ConnId, bytes: &[u8], part: Option<Part>) {
-        if let Some(conn) = self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
+        if let Some(conn) =
+            find(&mut self.conns, &self.context.names, id).filter(|conn| !conn.is_overruled())
+        {
             if conn.is_unanswered() {
                 self.context.read_clock();
             }
             let verdict = conn.send(bytes, part, &mut self.context);
             self.settle(id, verdict);
+            self.write_streams();
         } else if let Some(Part::Shared(payload)) = part {
             self.context.retired.push(payload);
         }
@@ -301,12 +315,13 @@ impl Worker {
     pub fn answer(&mut self, mut request: Box<Request>, keep_alive: bool) {
         self.take_back(&mut request);
         let id = request.conn;
-        match self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
-            Some(conn) => {
-                let verdict = conn.answer(request, keep_alive, &mut self.context);
-                self.settle(id, verdict);
-            }
-            None => self.abandon(request),
+        if let Some(conn) =
+            find(&mut self.conns, &self.context.names, id).filter(|conn| !conn.is_overruled())
+        {
+            let verdict = conn.answer(request, keep_alive, &mut self.context);
+            self.settle(id, verdict);
+        } else {
+            self.abandon(request);
         }
     }
 
@@ -325,7 +340,7 @@ impl Worker {
             return false;
         }
         self.take_back(&mut request);
-        let Some(conn) = self.conns.get_mut(id) else {
+        let Some(conn) = find(&mut self.conns, &self.context.names, id) else {
             return false;
         };
         let sent = if bytes.is_empty() && part.is_none() {
@@ -354,11 +369,16 @@ impl Worker {
         }
         self.take_back(&mut request);
         self.context.board.abort();
+        if id & STREAM != 0 {
+            self.context.finish(request);
+            self.abort_stream(id);
+            return;
+        }
         if request.head.version == Version::Http10 || request.dialect().is_some() {
             // RFC 9112 8: a body that the end of the connection delimits would look whole. nginx and Apache, too, notice
             // nothing but a reset in every case.
-            if let Some(conn) = self.conns.get_mut(id) {
-                conn.stream().reset_on_close();
+            if let Some(socket) = self.conns.get_mut(id).and_then(|conn| conn.socket()) {
+                socket.reset_on_close();
             }
         }
         self.context.finish(request);
@@ -369,12 +389,13 @@ impl Worker {
     pub fn refuse(&mut self, mut request: Box<Request>, refusal: &Refusal) {
         self.take_back(&mut request);
         let id = request.conn;
-        match self.conns.get_mut(id).filter(|conn| !conn.is_overruled()) {
-            Some(conn) => {
-                let verdict = conn.refuse_request(request, refusal, &mut self.context);
-                self.settle(id, verdict);
-            }
-            None => self.abandon(request),
+        if let Some(conn) =
+            find(&mut self.conns, &self.context.names, id).filter(|conn| !conn.is_overruled())
+        {
+            let verdict = conn.refuse_request(request, refusal, &mut self.context);
+            self.settle(id, verdict);
+        } else {
+            self.abandon(request);
         }
     }
 
@@ -383,12 +404,12 @@ impl Worker {
     pub fn overrule(&mut self, id: ConnId, refusal: &Refusal, is_head: bool) {
         self.context.refresh();
         self.left_behind += 1;
-        let Some(conn) = self.conns.get_mut(id) else {
+        let Some(conn) = find(&mut self.conns, &self.context.names, id) else {
             return;
         };
         let verdict = conn.overrule(refusal, is_head, &mut self.context);
-        if verdict == Verdict::Close {
-            conn.stream().reset_on_close();
+        if let Some(socket) = conn.socket().filter(|_| verdict == Verdict::Close) {
+            socket.reset_on_close();
         }
         self.settle(id, verdict);
     }
@@ -415,7 +436,7 @@ impl Worker {
 
     /// Asks for news of the connection once no more than `mark` bytes wait to be sent.
     pub fn want_room(&mut self, id: ConnId, mark: usize) {
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = find(&mut self.conns, &self.context.names, id) {
             conn.want_room(mark);
         }
     }
@@ -434,7 +455,8 @@ impl Worker {
         agreement: Option<&Agreement>,
     ) -> Option<Arc<Inbox>> {
         self.context.refresh();
-        let conn = self.conns.get_mut(id).filter(|conn| !conn.is_overruled())?;
+        let conn =
+            find(&mut self.conns, &self.context.names, id).filter(|conn| !conn.is_overruled())?;
         let (inbox, verdict) = conn.open_websocket(head, agreement, &mut self.context);
         self.settle(id, verdict);
         Some(inbox)
@@ -442,7 +464,7 @@ impl Worker {
 
     /// Sends a message. Returns the bytes that wait to be sent, or nothing if no message can be sent any more.
     pub fn send_message(&mut self, id: ConnId, is_text: bool, payload: &[u8]) -> Option<usize> {
-        let conn = self.conns.get_mut(id)?;
+        let conn = find(&mut self.conns, &self.context.names, id)?;
         let verdict = conn.send_message(is_text, payload, &mut self.context)?;
         self.settle(id, verdict);
         self.unsent(id)
@@ -451,9 +473,7 @@ impl Worker {
     /// Whether messages to this connection are not compressed, so that large ones can be sent by reference.
     #[must_use]
     pub fn sends_plain(&mut self, id: ConnId) -> bool {
-        self.conns
-            .get_mut(id)
-            .is_some_and(|conn| conn.sends_plain())
+        find(&mut self.conns, &self.context.names, id).is_some_and(|conn| conn.sends_plain())
     }
 
     /// Sends a message of so many bytes that is held by reference, as `send_message` does.
@@ -464,7 +484,7 @@ impl Worker {
         length: usize,
         payload: Part,
     ) -> Option<usize> {
-        let conn = self.conns.get_mut(id)?;
+        let conn = find(&mut self.conns, &self.context.names, id)?;
         let verdict = conn.send_large_message(is_text, length, payload, &mut self.context)?;
         self.settle(id, verdict);
         self.unsent(id)
@@ -473,7 +493,7 @@ impl Worker {
     /// Begins to close a WebSocket.
     pub fn close_websocket(&mut self, id: ConnId, code: u16, reason: &str) {
         self.context.refresh();
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = find(&mut self.conns, &self.context.names, id) {
             let verdict = conn.close_websocket(code, reason, &mut self.context);
             self.settle(id, verdict);
         }
@@ -481,7 +501,7 @@ impl Worker {
 
     /// The application has made room in the inbox of a WebSocket.
     pub fn resume_websocket(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = find(&mut self.conns, &self.context.names, id) {
             let verdict = conn.resume(&mut self.context);
             self.settle(id, verdict);
         }
@@ -496,6 +516,7 @@ impl Worker {
     /// The application is done with a request.
     fn take_back(&mut self, request: &mut Request) {
         self.in_flight -= 1;
+        self.bury(request.conn);
         self.context.read_clock();
         self.context.leave(request);
     }
@@ -522,8 +543,12 @@ impl Worker {
     /// # Errors
     /// When the poller fails, which does not happen while its descriptors are open.
     pub fn rest(&mut self) -> io::Result<()> {
+        self.write_streams();
         self.arm()?;
-        if !self.unfinished.is_empty() || self.has_work() {
+        let is_done = self.unfinished.is_empty()
+            && self.context.resumed.is_empty()
+            && self.context.outgoing.is_empty();
+        if !is_done || self.has_work() {
             self.poller.waker().wake();
         } else {
             self.context.board.wait();
@@ -533,7 +558,7 @@ impl Worker {
 
     /// The application has made room for more of a streamed body, or wants its first bytes.
     pub fn resume_body(&mut self, id: ConnId, send_continue: bool) {
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = find(&mut self.conns, &self.context.names, id) {
             let verdict = conn.resume_body(send_continue, &mut self.context);
             self.settle(id, verdict);
         }
@@ -568,10 +593,18 @@ impl Worker {
             }
             match self.conns.get_mut(id).map(|conn| conn.phase()) {
                 Some(Phase::WebSocket) => self.restart_websocket(id),
+                Some(Phase::Http2) => self.leave_http2(id),
                 _ => self.schedule(id),
             }
         }
         self.wanted = self.wanted.min(self.drain_deadline);
+    }
+
+    fn leave_http2(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let verdict = conn.leave_http2(&mut self.context);
+            self.settle(id, verdict);
+        }
     }
 
     fn restart_websocket(&mut self, id: ConnId) {
@@ -631,7 +664,9 @@ impl Worker {
                     return;
                 };
                 conn.note_readiness(readiness.readable, readiness.ended);
-                if readiness.broken && matches!(conn.phase(), Phase::App | Phase::WebSocket) {
+                if readiness.broken
+                    && matches!(conn.phase(), Phase::App | Phase::WebSocket | Phase::Http2)
+                {
                     if conn.phase() == Phase::WebSocket {
                         // Messages that arrived before the end are passed on, as far as there is room for them.
                         conn.pump(&mut self.context);
@@ -652,9 +687,56 @@ impl Worker {
 
     /// Gives a connection that stopped for the sake of others its next turn.
     fn go_on(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = find(&mut self.conns, &self.context.names, id) {
             let verdict = conn.proceed(&mut self.context);
             self.settle(id, verdict);
+        }
+    }
+
+    /// Has the connections write whose streams have something to send: once for all that is ready.
+    pub fn write_streams(&mut self) {
+        for _ in 0..ROUNDS {
+            if self.context.outgoing.is_empty() {
+                return;
+            }
+            let mut outgoing = std::mem::take(&mut self.context.outgoing);
+            outgoing.retain(|(parent, number)| {
+                (self.conns.get_mut(*parent)).is_some_and(|conn| conn.enqueue_stream(*number))
+            });
+            for (parent, _) in &outgoing {
+                if let Some(conn) = self.conns.get_mut(*parent) {
+                    let verdict = conn.proceed(&mut self.context);
+                    self.settle(*parent, verdict);
+                }
+            }
+            if self.context.outgoing.is_empty() {
+                outgoing.clear();
+                self.context.outgoing = outgoing;
+            }
+        }
+    }
+
+    /// The application is done with a stream that may have gone before.
+    fn bury(&mut self, id: ConnId) {
+        if id & STREAM == 0 {
+            return;
+        }
+        if let Some(parent) = self.context.names.bury(id) {
+            if let Some(conn) = self.conns.get_mut(parent) {
+                conn.bury_stream(&mut self.context);
+                self.schedule(parent);
+            }
+        }
+    }
+
+    fn abort_stream(&mut self, id: ConnId) {
+        let Some((parent, number)) = self.context.names.find(id) else {
+            self.bury(id);
+            return;
+        };
+        if let Some(conn) = self.conns.get_mut(parent) {
+            conn.abort_stream(number, &mut self.context);
+            self.schedule(parent);
         }
     }
 
@@ -736,7 +818,10 @@ impl Worker {
             .insert(|id| Conn::new(id, stream, peer, listener, speech, context));
         self.context.board.open_connection(self.conns.len());
         let watched = match self.conns.get_mut(id) {
-            Some(conn) => self.poller.add_stream(conn.stream(), id),
+            Some(conn) => match conn.socket() {
+                Some(socket) => self.poller.add_stream(socket, id),
+                None => Ok(()),
+            },
             None => Ok(()),
         };
         if let Err(error) = watched {
@@ -764,7 +849,7 @@ impl Worker {
             ));
         }
         match store.contents.profile(profile) {
-            Some(profile) => stream.secure(profile),
+            Some(profile) => stream.secure(profile, self.context.settings.http2.is_enabled),
             None => Err(io::Error::other("its listener has no certificate any more")),
         }
     }
@@ -777,11 +862,8 @@ impl Worker {
             return;
         }
         let conns = &mut self.conns;
-        self.handshakes.retain(|id| {
-            conns
-                .get_mut(*id)
-                .is_some_and(|conn| conn.stream().is_handshaking())
-        });
+        self.handshakes
+            .retain(|id| conns.get_mut(*id).is_some_and(|conn| conn.is_handshaking()));
         if self.handshakes.len() > self.settings.max_handshakes {
             if let Some(oldest) = self.handshakes.pop_front() {
                 self.close(oldest);
@@ -912,6 +994,10 @@ impl Worker {
     /// Puts the connection's deadline into the timer wheel if no visit comes soon enough, and its name down for the next
     /// turn if it is not done.
     fn schedule(&mut self, id: ConnId) {
+        if id & STREAM != 0 {
+            self.schedule_stream(id);
+            return;
+        }
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
@@ -924,7 +1010,35 @@ impl Worker {
         }
     }
 
+    /// A stream's deadlines are those of its connection.
+    fn schedule_stream(&mut self, id: ConnId) {
+        let Some((parent, number)) = self.context.names.find(id) else {
+            return;
+        };
+        let Some(conn) = self.conns.get_mut(parent) else {
+            return;
+        };
+        let Some(stream) = conn.stream_mut(number) else {
+            return;
+        };
+        let due = stream.due();
+        if stream.take_unfinished() {
+            self.unfinished.push(id);
+        }
+        conn.note_stream_due(due);
+        self.schedule(parent);
+    }
+
     fn close(&mut self, id: ConnId) {
+        if id & STREAM != 0 {
+            if let Some((parent, number)) = self.context.names.find(id) {
+                if let Some(conn) = self.conns.get_mut(parent) {
+                    conn.drop_stream(number, &mut self.context);
+                    self.schedule(parent);
+                }
+            }
+            return;
+        }
         if let Some(mut conn) = self.conns.remove(id) {
             self.context.board.close_connection(self.conns.len());
             if let Some(request) = conn.release(&mut self.context) {
@@ -1021,6 +1135,25 @@ impl Worker {
 /// Now, as certificates have it.
 fn unix_seconds() -> i64 {
     i64::try_from(unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX)
+}
+
+/// The connection, or the stream of one, of that name.
+#[inline]
+fn find<'conns>(conns: &'conns mut Slab, names: &Names, id: ConnId) -> Option<&'conns mut Conn> {
+    if id & STREAM == 0 {
+        conns.get_mut(id)
+    } else {
+        find_stream(conns, names, id)
+    }
+}
+
+fn find_stream<'conns>(
+    conns: &'conns mut Slab,
+    names: &Names,
+    id: ConnId,
+) -> Option<&'conns mut Conn> {
+    let (parent, number) = names.find(id)?;
+    conns.get_mut(parent)?.stream_mut(number)
 }
 
 impl AsFd for Worker {

@@ -546,6 +546,32 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Http2:
+    """HTTP/2, over TLS and in clear text."""
+
+    enabled: bool = option(
+        True,
+        Boolean(),
+        doc="Speak HTTP/2 with clients that begin with it: over TLS those that choose it, in clear text those that "
+        "know of it beforehand, such as a proxy. The others are spoken HTTP/1 with in any case.",
+    )
+    # nginx's http2_max_concurrent_streams. RFC 9113 6.5.2 recommends no less than 100.
+    max_streams: int = option(
+        128,
+        Integer(minimum=1, maximum=65_535),
+        doc="How many requests one connection may have in progress at once.",
+        unit="streams",
+    )
+    # A round trip of 100 ms then allows 2.5 MB/s. The least is the protocol's initial value.
+    stream_window: int = option(
+        262_144,
+        Size(minimum=65_535),
+        doc="How much of one request's body may be on its way. An application that reads bodies as they come and does "
+        "not take this one holds that much of it in memory.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Websocket:
     """WebSockets of ASGI applications."""
 
@@ -909,6 +935,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     deadlines: Deadlines = field(default_factory=Deadlines)
     limits: Limits = field(default_factory=Limits)
+    http2: Http2 = field(default_factory=Http2)
     websocket: Websocket = field(default_factory=Websocket)
     trust: Trust = field(default_factory=Trust)
     log: Log = field(default_factory=Log)
@@ -931,6 +958,7 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "tls": Tls,
         "deadlines": Deadlines,
         "limits": Limits,
+        "http2": Http2,
         "websocket": Websocket,
         "trust": Trust,
         "log": Log,

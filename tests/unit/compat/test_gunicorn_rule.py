@@ -137,7 +137,6 @@ def test_worker_class_may_be_a_class(tmp_path: Path) -> None:
         (["--spew"], "spew: Hostler has no trace"),
         (["--capture-output"], "capture_output: what the application prints stays on standard output"),
         (["--logger-class", "shop.Logger"], "logger_class: Hostler writes its logs itself"),
-        (["--http-protocols", "h2,h1"], "http_protocols: Hostler serves HTTP/1.1 only"),
         (["--strip-header-spaces"], "strip_header_spaces: Hostler refuses such requests"),
         (["--dirty-app", "a:B"], "dirty_apps: Hostler has no dirty workers"),
         (["--log-syslog", "--log-syslog-to", "tcp://h:1"], "syslog: tcp://h:1 cannot be used"),

@@ -49,7 +49,7 @@ const EXPECTATION: Refusal = Refusal::new(
     reason = "independent facts, not the states of one machine"
 )]
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
+pub(in crate::codec) struct Facts {
     host: Seen<Span>,
     length: Seen<Option<u64>>,
     codings: Option<Result<(), Refusal>>,
@@ -77,7 +77,7 @@ impl<T> Seen<T> {
 }
 
 /// The judgement on a whole head.
-pub(super) struct Verdict {
+pub(in crate::codec) struct Verdict {
     pub host: Option<Span>,
     pub framing: Framing,
     pub keep_alive: bool,
@@ -87,7 +87,7 @@ pub(super) struct Verdict {
 impl Facts {
     /// Looks at one field. The length of a name tells almost all other fields apart from those that matter.
     #[inline]
-    pub(super) fn note(&mut self, bytes: &[u8], name: &[u8], value: Span) {
+    pub(in crate::codec) fn note(&mut self, bytes: &[u8], name: &[u8], value: Span) {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host.again(value),
             6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(value.of(bytes)),
@@ -127,13 +127,22 @@ impl Facts {
         }
     }
 
+    /// The Host field, if there is one; of several, nothing in particular.
+    pub(in crate::codec) fn host(&self) -> Option<Span> {
+        match self.host {
+            Seen::Never => None,
+            Seen::Once(host) => Some(host),
+            Seen::Repeatedly => Some(Span::default()),
+        }
+    }
+
     /// Judges the whole.
     ///
     /// # Errors
     ///
     /// 400 for Host and framing that cannot be read in one way, 413, 417, 501.
     #[inline]
-    pub(super) fn judge(
+    pub(in crate::codec) fn judge(
         &self,
         bytes: &[u8],
         version: Version,

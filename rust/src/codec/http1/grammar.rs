@@ -44,7 +44,7 @@ const fn classify(octet: u8) -> u8 {
 
 /// `tchar` (RFC 9110 5.6.2).
 #[inline]
-pub(super) fn is_token_byte(octet: u8) -> bool {
+pub(in crate::codec) fn is_token_byte(octet: u8) -> bool {
     CLASS[octet as usize] & TOKEN != 0
 }
 

@@ -59,6 +59,8 @@ pub struct Head {
     pub keep_alive: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
+    /// Whether it opens a WebSocket on a stream of HTTP/2 (RFC 8441). Never in HTTP/1, where fields ask for it.
+    pub is_websocket: bool,
     /// Size of the head in bytes: empty lines before it and the empty line after it included. The body starts here.
     pub len: usize,
 }

@@ -47,6 +47,7 @@ mod target;
 
 pub use chunked::{ChunkedDecoder, ChunkedProgress};
 pub use date::DateCache;
+pub(in crate::codec) use framing::Facts;
 pub use framing::Framing;
 pub use head::{Field, Head, MAX_EMPTY_LINES, MAX_METHOD, Progress, Scanned, parse_head};
 pub use limits::Limits;
@@ -60,3 +61,4 @@ pub use response::{
 };
 pub use span::{Span, Version};
 pub use target::TargetForm;
+pub(in crate::codec) use target::{CONNECT, is_host, parse_target};

@@ -212,7 +212,7 @@ pub enum BodyFraming {
     Length(u64),
     /// Chunks: [`write_chunk_header`], data, [`CHUNK_END`]; [`LAST_CHUNK`] at the end.
     Chunked,
-    /// All bytes until the connection closes.
+    /// All bytes until the connection closes, or the stream of HTTP/2.
     UntilClose,
 }
 
@@ -268,9 +268,11 @@ pub fn plan_response(
     let body = match (content_length, version) {
         (Some(length), _) => BodyFraming::Length(length),
         (None, Version::Http11) => BodyFraming::Chunked,
-        (None, Version::Http10) => BodyFraming::UntilClose,
+        // In HTTP/2 the stream ends, and the connection does not.
+        (None, Version::Http10 | Version::Http2) => BodyFraming::UntilClose,
     };
-    let keep_alive = request_keep_alive && body != BodyFraming::UntilClose;
+    let keep_alive =
+        request_keep_alive && (body != BodyFraming::UntilClose || version == Version::Http2);
     ResponsePlan {
         body,
         keep_alive,
@@ -315,7 +317,7 @@ pub fn finish_head(
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     match (plan.keep_alive, plan.version) {
-        (true, Version::Http11) => {}
+        (true, Version::Http11) | (_, Version::Http2) => {}
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
     }

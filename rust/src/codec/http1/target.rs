@@ -20,14 +20,14 @@ pub enum TargetForm {
 
 /// The parts of a target, as spans of the same bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
+pub(in crate::codec) struct Target {
     pub form: TargetForm,
     pub path: Span,
     pub query: Span,
     pub authority: Option<Span>,
 }
 
-const CONNECT: Refusal = Refusal::new(
+pub(in crate::codec) const CONNECT: Refusal = Refusal::new(
     501,
     "This server is not a proxy and does not implement CONNECT.",
 );
@@ -42,7 +42,11 @@ const AUTHORITY: Refusal =
 /// # Errors
 ///
 /// 501 for `CONNECT`; 400 for a form that the method does not have or an invalid authority.
-pub(super) fn parse_target(bytes: &[u8], method: Span, target: Span) -> Result<Target, Refusal> {
+pub(in crate::codec) fn parse_target(
+    bytes: &[u8],
+    method: Span,
+    target: Span,
+) -> Result<Target, Refusal> {
     if method.of(bytes) == b"CONNECT" {
         return Err(CONNECT);
     }
@@ -111,7 +115,7 @@ fn parse_absolute(bytes: &[u8], text: &[u8], target: Span) -> Result<Target, Ref
 
 /// Whether `text` is `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 7.2).
 #[inline]
-pub(super) fn is_host(text: &[u8]) -> bool {
+pub(in crate::codec) fn is_host(text: &[u8]) -> bool {
     let plain = text
         .iter()
         .position(|&octet| !is_reg_name_byte(octet))

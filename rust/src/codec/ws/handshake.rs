@@ -90,24 +90,59 @@ fn judge<'a>(
         deflate: None,
     };
     for (name, value) in fields {
-        match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => refuse_body(value)?,
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return Err(BODY),
-            17 if name.eq_ignore_ascii_case(b"sec-websocket-key") => key.add(value),
-            21 if name.eq_ignore_ascii_case(b"sec-websocket-version") => version.add(value),
-            22 if name.eq_ignore_ascii_case(b"sec-websocket-protocol") => {
-                add_subprotocols(&mut upgrade.subprotocols, value)?;
-            }
-            24 if name.eq_ignore_ascii_case(b"sec-websocket-extensions") => {
-                // Several fields are one list (RFC 6455 9.1), of which the first offer that can be met counts.
-                let agreement = negotiate(value, deflate).map_err(|_| EXTENSIONS_INVALID)?;
-                upgrade.deflate = upgrade.deflate.or(agreement);
-            }
-            _ => {}
-        }
+        note_field(&mut upgrade, &mut version, &mut key, name, value, deflate)?;
     }
     judge_version(&version)?;
     upgrade.accept = answer_key(&key)?;
+    Ok(upgrade)
+}
+
+fn note_field<'a>(
+    upgrade: &mut Upgrade<'a>,
+    version: &mut Seen<'a>,
+    key: &mut Seen<'a>,
+    name: &[u8],
+    value: &'a [u8],
+    deflate: Option<DeflateSettings>,
+) -> Result<(), Refusal> {
+    match name.len() {
+        14 if name.eq_ignore_ascii_case(b"content-length") => refuse_body(value)?,
+        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return Err(BODY),
+        17 if name.eq_ignore_ascii_case(b"sec-websocket-key") => key.add(value),
+        21 if name.eq_ignore_ascii_case(b"sec-websocket-version") => version.add(value),
+        22 if name.eq_ignore_ascii_case(b"sec-websocket-protocol") => {
+            add_subprotocols(&mut upgrade.subprotocols, value)?;
+        }
+        24 if name.eq_ignore_ascii_case(b"sec-websocket-extensions") => {
+            // Several fields are one list (RFC 6455 9.1), of which the first offer that can be met counts.
+            let agreement = negotiate(value, deflate).map_err(|_| EXTENSIONS_INVALID)?;
+            upgrade.deflate = upgrade.deflate.or(agreement);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Judges a handshake on a stream of HTTP/2, which an extended CONNECT has asked for (RFC 8441 5): there is no key, and the
+/// answer's proof is of no use.
+///
+/// # Errors
+///
+/// As of [`check_upgrade`].
+pub fn check_connect<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    deflate: Option<DeflateSettings>,
+) -> Result<Upgrade<'a>, Refusal> {
+    let (mut version, mut key) = (Seen::Never, Seen::Never);
+    let mut upgrade = Upgrade {
+        accept: [0; 28],
+        subprotocols: Vec::new(),
+        deflate: None,
+    };
+    for (name, value) in fields {
+        note_field(&mut upgrade, &mut version, &mut key, name, value, deflate)?;
+    }
+    judge_version(&version)?;
     Ok(upgrade)
 }
 

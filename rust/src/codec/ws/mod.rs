@@ -60,5 +60,5 @@ pub use encoder::{write_close, write_header, write_message, write_ping, write_po
 pub use event::{Decoded, Event, Limits};
 pub use extension::{Agreement, DeflateSettings};
 pub use frame::Opcode;
-pub use handshake::{Upgrade, WANTED_VERSION, check_upgrade, write_switch};
+pub use handshake::{Upgrade, WANTED_VERSION, check_connect, check_upgrade, write_switch};
 pub use inflate::InflateParams;

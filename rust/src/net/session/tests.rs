@@ -129,7 +129,7 @@ struct Pair {
 impl Pair {
     fn new(profile: &Profile, config: Arc<ClientConfig>, name: &'static str) -> Self {
         Self {
-            session: Session::new(profile.config()).unwrap(),
+            session: Session::new(profile.config(true)).unwrap(),
             client: ClientConnection::new(config, ServerName::try_from(name).unwrap()).unwrap(),
             wire: Memory::new(),
             received: Vec::new(),

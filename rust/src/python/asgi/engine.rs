@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::codec::http1::{Refusal, Version};
-use crate::codec::ws::check_upgrade;
+use crate::codec::ws::{check_connect, check_upgrade};
 use crate::conn::Request;
 use crate::python::mounts::MountSettings;
 use crate::python::settings::{EngineSettings, ListenerSettings};
@@ -257,6 +257,9 @@ impl AsgiEngine {
             .fields
             .iter()
             .map(|field| (field.name.of(bytes), field.value.of(bytes)));
+        if request.head.is_websocket {
+            return Some(check_connect(fields, self.asgi.deflate).map(Handshake::new));
+        }
         check_upgrade(
             request.method(),
             request.head.version == Version::Http11,

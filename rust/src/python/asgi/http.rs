@@ -376,11 +376,11 @@ impl HttpCycle {
             write_field(&mut bytes, b"Link", link.as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");
-        let is_http11 = state.request.as_ref().is_some_and(|request| {
-            request.head.version == Version::Http11 && request.dialect().is_none()
+        let takes_interim = state.request.as_ref().is_some_and(|request| {
+            request.head.version != Version::Http10 && request.dialect().is_none()
         });
         // RFC 9110 15.2: no interim response to a client that speaks HTTP/1.0.
-        if is_http11 {
+        if takes_interim {
             let mut engine = self.asgi.engine()?;
             engine.send(self.conn, &bytes, None);
             self.asgi.leave(engine)?;

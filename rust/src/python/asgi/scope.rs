@@ -156,8 +156,10 @@ impl ScopeBuilder {
         if kind == ScopeKind::Http {
             scope.set_item(intern!(py, "method"), method(py, request.method()))?;
         }
-        if request.head.version == Version::Http10 {
-            scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?;
+        match request.head.version {
+            Version::Http11 => {}
+            Version::Http10 => scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?,
+            Version::Http2 => scope.set_item(intern!(py, "http_version"), intern!(py, "2"))?,
         }
         self.set_path(&scope, request, mount, root)?;
         self.set_client(&scope, request, kind)?;

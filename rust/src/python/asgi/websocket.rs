@@ -291,7 +291,8 @@ impl WebSocketCycle {
             return Err(client_gone());
         };
         let mut request = request;
-        request.status = 101;
+        // RFC 8441 5: on a stream nothing is switched.
+        request.status = if request.head.is_websocket { 200 } else { 101 };
         let about = About::new(&request, "websocket");
         let mut engine = self.asgi.engine()?;
         let inbox = engine.open_websocket(self.conn, &head, agreement.as_ref());

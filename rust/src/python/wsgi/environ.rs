@@ -28,6 +28,9 @@ use crate::python::values::{latin1, method};
 pub(in crate::python) const NOT_FOUND: Refusal =
     Refusal::new(404, "Nothing is mounted at this path.");
 
+/// WSGI knows of none.
+const NO_WEBSOCKET: Refusal = Refusal::new(501, "There is no WebSocket at this path.");
+
 /// The key of a header in the environ.
 #[derive(Debug)]
 struct EnvironKey {
@@ -77,6 +80,9 @@ impl EnvironBuilder {
         request: &mut Request,
         start_response: &Bound<'py, StartResponse>,
     ) -> PyResult<Result<(Bound<'py, PyDict>, &'mounts Mount), Refusal>> {
+        if request.head.is_websocket {
+            return Ok(Err(NO_WEBSOCKET));
+        }
         let environ = self.templates[request.listener].bind(py).copy()?;
         let mount = match self.set_path(py, mounts, &environ, request)? {
             Ok(mount) => mount,
@@ -94,8 +100,11 @@ impl EnvironBuilder {
             intern!(py, "RAW_URI"),
             latin1(py, request.head.target.of(&request.bytes)),
         )?;
-        if request.head.version == Version::Http10 {
-            environ.set_item(intern!(py, "SERVER_PROTOCOL"), intern!(py, "HTTP/1.0"))?;
+        let protocol = intern!(py, "SERVER_PROTOCOL");
+        match request.head.version {
+            Version::Http11 => {}
+            Version::Http10 => environ.set_item(protocol, intern!(py, "HTTP/1.0"))?,
+            Version::Http2 => environ.set_item(protocol, intern!(py, "HTTP/2.0"))?,
         }
         environ.set_item(intern!(py, "hostler.request_id"), latin1(py, &request.id))?;
         self.set_client(py, &environ, request)?;

@@ -35,6 +35,10 @@ pub(in crate::python) fn serve<'crew>(
     let prepared = prepare(py, shared, &mut request);
     let ending = match prepared {
         Ok(Ok(prepared)) => {
+            if shared.crew.is_alone() {
+                // Answers that are ready must not wait for this call, however long it takes. Else others see to that.
+                engine.write_streams();
+            }
             shared.crew.begin_call(engine);
             shared.serve_mailbox();
             let ending = call(py, shared, &prepared, &mut request);

@@ -30,7 +30,6 @@ from hostler.compat.gunicorn.setting import Fate, Setting
 VERSION = "27.0.1"
 
 _M, _S, _W, _R, _H, _D = Fate.MAPPED, Fate.SILENT, Fate.WARNED, Fate.REFUSED, Fate.HOOK, Fate.DOOR
-_NO_H2 = "part of HTTP/2 over TLS, which Hostler does not serve yet"
 _STRICT = "Hostler refuses such requests, as the HTTP specifications ask"
 _DIRTY = "Hostler has no dirty workers; run such tasks with a task queue"
 _LOGGING = "applied in each worker, for the application's loggers; the server's own lines follow log.level and log.file"
@@ -194,13 +193,17 @@ SETTINGS: tuple[Setting, ...] = (
             constant=True),
     Setting("ciphers", _W, "only ciphers that are beyond doubt are spoken", ("--ciphers",)),
     # HTTP/2
-    Setting("http_protocols", _W, "Hostler serves HTTP/1.1 only: let the front server speak HTTP/2",
+    Setting("http_protocols", _S, "both are spoken, as each client begins; `http2.enabled` switches HTTP/2 off",
             ("--http-protocols",), take_protocols, ["h1"]),
-    Setting("http2_cleartext", _W, "Hostler serves HTTP/1.1 only", ("--http2-cleartext",), take_cleartext, "off"),
-    Setting("http2_max_concurrent_streams", _S, _NO_H2, ("--http2-max-concurrent-streams",), take_integer, 100),
-    Setting("http2_initial_window_size", _S, _NO_H2, ("--http2-initial-window-size",), take_integer, 65535),
-    Setting("http2_max_frame_size", _S, _NO_H2, ("--http2-max-frame-size",), take_integer, 16384),
-    Setting("http2_max_header_list_size", _S, _NO_H2, ("--http2-max-header-list-size",), take_integer, 65536),
+    Setting("http2_cleartext", _S, "prior knowledge is understood, and the upgrade is not", ("--http2-cleartext",),
+            take_cleartext, "off"),
+    Setting("http2_max_concurrent_streams", _M, "", ("--http2-max-concurrent-streams",), take_integer, 100,
+            ("http2.max_streams",)),
+    Setting("http2_initial_window_size", _S, "see `http2.stream_window`", ("--http2-initial-window-size",),
+            take_integer, 65535),
+    Setting("http2_max_frame_size", _S, "frames of 16 KiB are taken", ("--http2-max-frame-size",), take_integer, 16384),
+    Setting("http2_max_header_list_size", _S, "`limits.head_size` holds", ("--http2-max-header-list-size",),
+            take_integer, 65536),
     # What requests may look like
     Setting("raw_paste_global_conf", _S, "belongs to `paste`", ("--paste-global",), take_list, [], is_repeated=True),
     Setting("permit_obsolete_folding", _W, _STRICT, ("--permit-obsolete-folding",), take_switch, False, constant=True),

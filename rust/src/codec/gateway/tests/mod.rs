@@ -32,6 +32,7 @@ impl Room {
         let version = match head.version {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
+            Version::Http2 => "2",
         };
         let framing = match head.framing {
             Framing::None => "none".to_owned(),
