@@ -274,14 +274,13 @@ class ServerHost:
         for companion in self._options.companions:
             roles.append(Role(companion.name, graceful_timeout=companion.graceful_timeout))
             mains[companion.name] = partial(run_companion, companion)
-        kept = {HOOK_RUNNER: (release.hook_line.read_fd,)} if release.hook_line is not None else {}
         return Generation(
             number,
             tuple(roles),
             mains,
             frozenset({FORK_SERVER}),
             partial(self._listeners, release),
-            kept,
+            _list_kept(release),
             Strategy(config.reload.strategy),
         )
 
@@ -495,7 +494,8 @@ class ServerHost:
         left = [] if self._bequest is None else [self._bequest.status_fd, self._bequest.pid_file_fd]
         lines = [release.hook_line for release in self._releases.values() if release.hook_line is not None]
         left += [fd for line in lines for fd in (line.read_fd, line.write_fd)]
-        return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left} - {-1}
+        keys = [each.fd for each in self.keepers()]
+        return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left, *keys} - {-1}
 
     def ping_interval(self) -> float | None:
         """Return how often the watchdog wants to hear of us; see `Host.ping_interval`."""
@@ -629,6 +629,16 @@ class ServerHost:
             self._worker_group.remove()
         if self._pid_file is not None:
             self._pid_file.remove()
+
+
+def _list_kept(release: Release) -> dict[str, tuple[int, ...]]:
+    """List what only children of a role keep. Keys of TLS are for workers, and for what becomes workers."""
+    kept: dict[str, tuple[int, ...]] = {}
+    if release.hook_line is not None:
+        kept[HOOK_RUNNER] = (release.hook_line.read_fd,)
+    if release.keeper is not None:
+        kept[WORKER] = kept[FORK_SERVER] = (release.keeper.fd,)
+    return kept
 
 
 def _hook_role(config: Config) -> Role:
