@@ -278,7 +278,7 @@ def _gunicorn(case: Case) -> list[str]:
 
 def build_uwsgi(case: Case) -> list[str] | None:
     """Start uWSGI as an HTTP/1.1 server without a router in front."""
-    return _uwsgi(case, *_uwsgi_socket(case))
+    return _uwsgi(case, "--http11-socket", case.address)
 
 
 def build_uwsgi_uwsgi(case: Case) -> list[str] | None:
@@ -293,13 +293,6 @@ def _uwsgi(case: Case, *socket_options: str) -> list[str]:
         *("--threads", str(case.threads), "--listen", "1024", "--need-app", "--die-on-term", "--enable-threads"),
         *(["--logto", case.log] if case.access_log else ["--disable-logging"]),
     ]
-
-
-def _uwsgi_socket(case: Case) -> list[str]:
-    if not case.tls:
-        return ["--http11-socket", case.address]
-    made = case.certificate
-    return ["--https-socket", f"{case.address},{made.certificate},{made.key}"]
 
 
 def build_granian(case: Case) -> list[str] | None:
