@@ -266,7 +266,7 @@ fn certificate_is_chosen_by_name() {
         );
         assert_eq!(
             (facts.version, facts.version_number, facts.cipher_number),
-            ("TLSv1.3", 0x0304, 0x1302)
+            ("TLSv1.3", 0x0304, 0x1301)
         );
     }
     let mut pair = Pair::new(&profile(0, 1), client_config(false), "unknown.test");
