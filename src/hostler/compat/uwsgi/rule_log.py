@@ -47,8 +47,17 @@ def leave(_given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
 
 
 def is_silent(facts: Facts) -> bool:
-    """Tell whether requests are not logged."""
-    return facts.is_on("disable-logging")
+    """Tell whether requests are not logged at all."""
+    return facts.is_on("disable-logging") and not list_choices(facts)
+
+
+def list_choices(facts: Facts) -> list[Give]:
+    """List by what requests are chosen that are logged in spite of `disable-logging`."""
+    statuses = [name.removeprefix("log-") for name in ("log-4xx", "log-5xx") if facts.is_on(name)]
+    choices = [Give("log.access_statuses", statuses)] if statuses else []
+    if slow := facts.given.get("log-slow"):
+        choices.append(Give("log.access_slow", f"{slow[-1].text}ms"))
+    return choices
 
 
 def map_log_file(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
@@ -100,7 +109,7 @@ def name_place(text: str) -> tuple[str, str]:
     if plugin == "file":
         # `file:logfile=/x,maxsize=...` is the other form.
         keys = dict(part.partition("=")[::2] for part in argument.split(",")) if "logfile=" in argument else {}
-        note = "the size is not bounded; rotate with logrotate" if "maxsize" in keys else ""
+        note = "the size is not bounded; set log.rotate_size" if "maxsize" in keys else ""
         return keys.get("logfile", argument), note
     if plugin in ("stdio", "fd", "systemd"):
         return "-", ""
@@ -123,10 +132,17 @@ def _write_query(tag: str, facility: str = "") -> str:
     return f"?{urlencode(parts)}" if parts else ""
 
 
-def map_disabled(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
-    """`disable-logging`: requests are not logged."""
-    if given[-1].is_on:
+def map_size(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
+    """`log-maxsize`: bytes, beyond which a file is put aside."""
+    yield Give("log.rotate_size", given[-1].text)
+
+
+def map_disabled(given: tuple[Given, ...], facts: Facts) -> Iterator[Effect]:
+    """`disable-logging`: requests are not logged, but for those that `log-4xx` and its like choose."""
+    if is_silent(facts):
         yield Give("log.access", "")
+    elif given[-1].is_on:
+        yield from list_choices(facts)
 
 
 def map_format(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:

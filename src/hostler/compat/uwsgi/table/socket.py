@@ -20,7 +20,7 @@ OPTIONS: tuple[Option, ...] = (
     declare("https= https2= https-socket=", _M, "as `https://`; ciphers are Hostler's own",
             ("server.bind", "tls.certificate", "tls.key"), tls.map_https),
     declare("suwsgi-socket= ssl-socket=", _R, "uwsgi is not spoken over TLS; use a unix socket or a private network"),
-    declare("http-to-https=", _L, "a redirect to HTTPS comes later; nothing listens there"),
+    declare("http-to-https=", _W, "nothing listens there; add the address to server.bind and set tls.https_only"),
     declare("raw-socket= raw-modifier1= raw-modifier2= python-raw=", _R,
             "connections without a protocol are not handed over"),
     declare("puwsgi-socket=", _R, "persistent uwsgi connections can be made to smuggle requests"),
