@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,26 @@ def test_handshake_that_does_not_go_on_is_dropped_in_time(shop: RunningServer, b
         stream.sendall(begun)
         assert stream.recv(100) == b""
     assert 0.5 < time.monotonic() - started < 15
+
+
+def test_of_too_many_handshakes_the_oldest_is_dropped(
+    hostler_server: StartServer, authority: Authority, certificate: Certificate
+) -> None:
+    options = ["--certificate", str(certificate.chain), "--limits-handshakes", "3", "--tls-handshake-timeout", "10m"]
+    server = hostler_server(ROBUST, *options, bind=f"https://127.0.0.1:{free_port()}")
+    context = authority.client_context()
+    with ExitStack() as opened:
+        silent = [
+            opened.enter_context(socket.create_connection((server.host, server.port), PATIENCE)) for _ in range(4)
+        ]
+        assert silent[0].recv(1) == b""
+        # Those that are through count no more.
+        through = [opened.enter_context(connect(server, context)) for _ in range(4)]
+        for stream in through:
+            assert told(stream)["HTTPS"] == "on"
+        # The last of the silent ones were never too many, and go on where they wish to.
+        with context.wrap_socket(silent[3], server_hostname="shop.test") as late:
+            assert told(late)["HTTPS"] == "on"
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,10 @@ class Browser:
     Args:
         program: the path of chromium.
         directory: where it keeps its profile.
+        options: of its command line, beside `OPTIONS`.
     """
 
-    def __init__(self, program: str, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, *options: str) -> None:
         self._last_id = 0
         self._buffer = b""
         self._events: list[dict[str, Any]] = []
@@ -54,7 +55,7 @@ class Browser:
         # The shell puts the descriptors in place: what is inherited has other numbers.
         script = 'exec 3<&"$1" 4>&"$2"; shift 2; exec "$@"'
         profile = f"--user-data-dir={directory}"
-        command = [program, *OPTIONS, profile, "--remote-debugging-pipe", "about:blank"]
+        command = [program, *OPTIONS, *options, profile, "--remote-debugging-pipe", "about:blank"]
         self._log = directory.with_suffix(".log").open("wb")
         self._process = subprocess.Popen(
             ["bash", "-c", script, "chromium", str(their_input), str(their_output), *command],

@@ -30,6 +30,7 @@ class Backend:
         uwsgi: port of uwsgi.
         scgi: port of SCGI.
         fastcgi: port of FastCGI.
+        https: port of HTTPS.
     """
 
     directory: Path
@@ -37,6 +38,7 @@ class Backend:
     uwsgi: int = field(default_factory=free_port)
     scgi: int = field(default_factory=free_port)
     fastcgi: int = field(default_factory=free_port)
+    https: int = field(default_factory=free_port)
 
     @property
     def unix(self) -> str:
@@ -44,7 +46,7 @@ class Backend:
 
     @property
     def binds(self) -> tuple[str, ...]:
-        """All but the first address, as options."""
+        """All but the first address and that of HTTPS, as options."""
         addresses = (
             f"uwsgi://127.0.0.1:{self.uwsgi}",
             f"unix:{self.unix}?protocol=uwsgi",
@@ -52,6 +54,10 @@ class Backend:
             f"fastcgi://127.0.0.1:{self.fastcgi}",
         )
         return tuple(part for address in addresses for part in ("--bind", address))
+
+    def secure_bind(self, certificate: Path) -> tuple[str, ...]:
+        """The address of HTTPS, as options; the file has certificate and key."""
+        return ("--bind", f"https://127.0.0.1:{self.https}", "--certificate", str(certificate))
 
 
 @dataclass(frozen=True, slots=True)

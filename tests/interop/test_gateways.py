@@ -44,8 +44,8 @@ from tests.interop.test_nginx import Callers
 
 APPS = {"wsgi": ("tests.interop.apps.teller:wsgi_app",), "asgi": ("tests.interop.apps.teller:asgi_app",)}
 OPTIONS = {"wsgi": ("--threads", "4"), "asgi": ("--interface", "asgi")}
-DIRECT, DIRECT_H2 = "direct", "direct-http2"
-DIRECTLY = (DIRECT, DIRECT_H2)
+DIRECT, DIRECT_H2, DIRECT_TLS = "direct", "direct-http2", "direct-https"
+DIRECTLY = (DIRECT, DIRECT_H2, DIRECT_TLS)
 FRONTS = (*DIRECTLY, *NGINX_PASSES, *APACHE_TARGETS)
 GATEWAYS = tuple(front for front in FRONTS if "cgi" in front or "uwsgi" in front)
 MIB = 1024 * 1024
@@ -104,6 +104,11 @@ class Way:
     site: Site
     tls: ssl.SSLContext
 
+    @property
+    def scheme(self) -> str:
+        """What a visitor of the site speaks."""
+        return "https" if self.front == DIRECT_TLS else "http"
+
     def differs(self, subject: str) -> bool:
         """Whether the front has a way of its own in this."""
         return (self.front, subject) in DIFFERENCES
@@ -118,12 +123,11 @@ class Way:
             with Http2Wire.to_port(self.site.port, source) as wire:
                 yield self._ask_http2(wire, method, path, body, fields)
             return
+        host, port = ("localhost", self.site.secure_port) if secure else ("127.0.0.1", self.site.port)
         connection = (
-            http.client.HTTPSConnection(
-                "localhost", self.site.secure_port, timeout=PATIENCE, source_address=source, context=self.tls
-            )
-            if secure
-            else http.client.HTTPConnection("127.0.0.1", self.site.port, PATIENCE, source)
+            http.client.HTTPSConnection(host, port, timeout=PATIENCE, source_address=source, context=self.tls)
+            if secure or self.scheme == "https"
+            else http.client.HTTPConnection(host, port, PATIENCE, source)
         )
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_accept_encoding=True)
@@ -185,12 +189,12 @@ def interface(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def backend(interface: str, gates: Gate) -> Iterator[Backend]:
+def backend(interface: str, gates: Gate, certificate: Path) -> Iterator[Backend]:
     """Hostler, with a socket for each protocol."""
     directory = Path(tempfile.mkdtemp(prefix="interop-"))
     directory.chmod(0o755)
     backend = Backend(directory)
-    options = (*OPTIONS[interface], *backend.binds)
+    options = (*OPTIONS[interface], *backend.binds, *backend.secure_bind(certificate))
     with start_server(*APPS[interface], *options, bind=f"127.0.0.1:{backend.http}", env=gates.env):
         yield backend
     shutil.rmtree(directory)
@@ -222,7 +226,7 @@ def way(request: pytest.FixtureRequest, interface: str, backend: Backend, certif
     front: str = request.param
     tls = ssl.create_default_context(cafile=certificate)
     if front in DIRECTLY:
-        return Way(front, interface, Site(front, backend.http), tls)
+        return Way(front, interface, Site(front, backend.https if front == DIRECT_TLS else backend.http), tls)
     sites: dict[str, Site] = request.getfixturevalue(f"{front.partition('-')[0]}_fronts")
     return Way(front, interface, sites[front], tls)
 
@@ -354,7 +358,7 @@ def test_cookies_are_set_one_by_one(way: Way) -> None:
 
 def test_redirect_leads_to_the_address_outside(way: Way) -> None:
     reply = way.ask("GET", "/redirect")
-    assert (reply.status, reply.fields["Location"]) == (302, f"http://127.0.0.1:{way.site.port}/there")
+    assert (reply.status, reply.fields["Location"]) == (302, f"{way.scheme}://127.0.0.1:{way.site.port}/there")
     if way.site.secure_port:
         reply = way.ask("GET", "/redirect", secure=True)
         assert (reply.status, reply.fields["Location"]) == (302, f"https://localhost:{way.site.secure_port}/there")
@@ -408,7 +412,7 @@ PASSED_ON = ("x-forwarded-host", "x-forwarded-port", "forwarded")
 
 def test_client_and_scheme_are_those_that_the_front_sees(way: Way) -> None:
     told = way.told("/")
-    assert (told["client"], told["scheme"]) == (VISITOR, "http")
+    assert (told["client"], told["scheme"]) == (VISITOR, way.scheme)
     if way.site.secure_port:
         assert way.told("/", secure=True)["scheme"] == "https"
 
@@ -416,7 +420,7 @@ def test_client_and_scheme_are_those_that_the_front_sees(way: Way) -> None:
 def test_client_cannot_tell_who_it_is(way: Way) -> None:
     passed = [(name, value) for name, value in FORGED if "http" not in way.front or name.lower() not in PASSED_ON]
     told = way.told("/some", passed)
-    assert (told["client"], told["scheme"], told["root"], told["path"]) == (VISITOR, "http", "", "/some")
+    assert (told["client"], told["scheme"], told["root"], told["path"]) == (VISITOR, way.scheme, "", "/some")
     assert told["fields"]["host"] == f"127.0.0.1:{way.site.port}"
     assert "proxy" not in told["fields"]
     assert "REMOTE_USER" not in told["variables"]

@@ -37,7 +37,7 @@ PAGE = b"""<!doctype html>
   };
   let socket;
   const open = () => {
-    socket = new WebSocket(`ws://${location.host}/talk`, ["stable"]);
+    socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/talk`, ["stable"]);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => note("talk", `open, protocol "${socket.protocol}", extensions "${socket.extensions}"`);
     socket.onmessage = event => note("talk",
