@@ -118,6 +118,10 @@ GOALS = (
     Goal("TLS, 32 connections: processor time at most 1.3 times nginx with TLS", 1.3, _against("tls", ["nginx"])),
     Goal("TLS, 32 connections: at most 0.85 times Granian", 0.85, _against("tls", ["granian"])),
     Goal("TLS handshakes: processor time at most nginx's", 1.0, _against("tls-handshake", ["nginx"])),
+    Goal("HTTP/2: processor time at most 1.5 times nginx", 1.5, _against("http2", ["nginx"])),
+    Goal("HTTP/2: at most 0.85 times Granian", 0.85, _against("http2", ["granian"])),
+    Goal("HTTP/2 over TLS: processor time at most 1.5 times nginx", 1.5, _against("http2-tls", ["nginx"])),
+    Goal("HTTP/2 over TLS: at most 0.85 times Granian", 0.85, _against("http2-tls", ["granian"])),
     # Hostler with uvloop, as its peers have it.
     Goal(
         "ASGI, 64 connections, uvloop: processor time at most 1.35 times nginx",
@@ -138,6 +142,18 @@ GOALS = (
         "ASGI over TLS, 32 connections, uvloop: at most half of Granian",
         0.5,
         _asgi_against("asgi-tls", ["granian-asgi"]),
+    ),
+    Goal("ASGI by HTTP/2, uvloop: processor time at most 1.5 times nginx", 1.5, _asgi_against("asgi-http2", ["nginx"])),
+    Goal("ASGI by HTTP/2, uvloop: at most 0.85 times Granian", 0.85, _asgi_against("asgi-http2", ["granian-asgi"])),
+    Goal(
+        "ASGI by HTTP/2 over TLS, uvloop: processor time at most 1.5 times nginx",
+        1.5,
+        _asgi_against("asgi-http2-tls", ["nginx"]),
+    ),
+    Goal(
+        "ASGI by HTTP/2 over TLS, uvloop: at most 0.85 times Granian",
+        0.85,
+        _asgi_against("asgi-http2-tls", ["granian-asgi"]),
     ),
     Goal(
         "FastAPI route, uvloop: below every peer",

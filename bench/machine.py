@@ -18,6 +18,8 @@ SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 # Twice the backlog that the servers are given; arbitrary.
 OPEN_FILES = 4096
+# Programs that measure, and the Debian packages that have them.
+TOOLS = (("wrk", "wrk"), ("h2load", "nghttp2-client"), ("curl", "curl"), ("taskset", "util-linux"))
 # What several servers run on, beside themselves.
 SHARED_PACKAGES = {"fastapi", "flask", "gunicorn_h1c", "httptools", "uvloop", "websockets", "wsproto"}
 
@@ -61,6 +63,7 @@ def load_versions(places: Places) -> dict[str, str]:
         "hostler": hostler.__version__,
         "nginx": parse_version(_ask("nginx", "-v")),
         "wrk": parse_version(_ask("wrk", "--version")),
+        "h2load": parse_version(_ask("h2load", "--version")),
     }
     if Path(places.peer("python")).exists():
         versions |= json.loads(_ask(places.peer("python"), "-c", _VERSIONS_SCRIPT, *packages))
@@ -107,7 +110,7 @@ def check_tools() -> None:
     Errors:
         BenchError: one is missing; the text says how to get it.
     """
-    for program, package in (("wrk", "wrk"), ("taskset", "util-linux")):
+    for program, package in TOOLS:
         if not _ask(program, "--version"):
             raise BenchError(f"the program {program!r} is missing: install it (Debian: apt-get install {package})")
 

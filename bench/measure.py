@@ -15,11 +15,12 @@ from bench.errors import BenchError
 from bench.load import Load, LoadResult, check_result, run_loads
 from bench.machine import SEARCH_PATH
 from bench.messages import MessageLoad, build_program, open_messages
-from bench.probe import START_SECONDS, check_answer, check_echo, wait_until_served
+from bench.probe import START_SECONDS, check_answer, check_echo, check_stream, wait_until_served
 from bench.process import Meter, Usage, load_sizes, load_tree
 from bench.result import Measurement, Method
 from bench.scenario import Entry, Scenario
 from bench.server import BY_KEY, Case, Places, find_port
+from bench.streams import StreamLoad, run_stream_load
 
 STOP_SECONDS = 3.0
 # Of what a server has printed before it failed; arbitrary.
@@ -55,8 +56,16 @@ def measure(trial: Trial) -> Measurement | None:
         BenchError: the server did not start or answered wrongly, or the load failed.
     """
     scenario, entry, places = trial.scenario, trial.entry, trial.places
-    tls = isinstance(scenario.load, Load) and scenario.load.tls
-    case = Case(entry.app or scenario.app, entry.threads, entry.access_log, find_port(), places, tls)
+    load = scenario.load
+    case = Case(
+        entry.app or scenario.app,
+        entry.threads,
+        entry.access_log,
+        find_port(),
+        places,
+        tls=not isinstance(load, MessageLoad) and load.tls,
+        http2=isinstance(load, StreamLoad),
+    )
     server = BY_KEY[entry.server]
     command = server.build(case)
     if command is None:
@@ -84,6 +93,8 @@ def check_scenario(port: int, scenario: Scenario) -> None:
     for load in (scenario.load, *scenario.beside):
         if isinstance(load, MessageLoad):
             check_echo(port, load.size, deflate=load.deflate)
+        elif isinstance(load, StreamLoad):
+            check_stream(port, load, scenario.expected)
         else:
             check_answer(port, load, scenario.expected)
 
@@ -103,6 +114,8 @@ def _quote_end(output: str, places: Places) -> str:
 
 def _measure_running(trial: Trial, pid: int, port: int) -> Measurement:
     load = trial.scenario.load
+    if isinstance(load, StreamLoad):
+        return _measure_streams(trial, load, pid, port)
     if not isinstance(load, MessageLoad):
         return _measure_requests(trial, [load, *trial.scenario.beside], pid, port)
     return _measure_held(trial, load, pid, port) if load.hold else _measure_messages(trial, load, pid, port)
@@ -117,6 +130,16 @@ def _measure_requests(trial: Trial, loads: list[Load], pid: int, port: int) -> M
     for result in results:
         check_result(result, len(trial.scenario.expected))
     return _build_measurement(trial, usage, results)
+
+
+def _measure_streams(trial: Trial, load: StreamLoad, pid: int, port: int) -> Measurement:
+    method = trial.method
+    run_stream_load(load, port, method.warm_up, method.load_cpu)
+    meter = Meter(pid, method.server_cpu)
+    result = run_stream_load(load, port, trial.seconds, method.load_cpu)
+    usage = meter.stop()
+    check_result(result, len(trial.scenario.expected))
+    return _build_measurement(trial, usage, [result])
 
 
 def _measure_messages(trial: Trial, load: MessageLoad, pid: int, port: int) -> Measurement:

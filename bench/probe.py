@@ -13,9 +13,13 @@ from websockets.sync.client import connect
 
 from bench.errors import BenchError
 from bench.load import Load
+from bench.streams import StreamLoad
 
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.05
+# What curl ends with where nobody listens yet, and what becomes of a connection in the backlog of a server that ends:
+# no connection, no handshake, no answer, nothing received.
+AWAY_STATUSES = {7, 35, 52, 56}
 
 
 def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) -> None:
@@ -45,6 +49,33 @@ def check_answer(port: int, load: Load, expected: bytes, timeout: float = 10.0) 
         raise BenchError(f"answered {response.status} {response.reason}, not 200")
     if length not in (None, str(len(expected))) or body != expected:
         raise BenchError(f"answered {len(body)} bytes (Content-Length {length}), not the expected {len(expected)}")
+
+
+def check_stream(port: int, load: StreamLoad, expected: bytes, timeout: float = 10.0) -> None:
+    """Send one request with another client than the one that is timed; compare version, status and body.
+
+    Errors:
+        BenchError: the answer is not the expected one, or not by HTTP/2.
+        OSError: there is no answer.
+    """
+    # Whose certificate it is does not matter here.
+    version = ["--http2", "--insecure"] if load.tls else ["--http2-prior-knowledge"]
+    done = subprocess.run(
+        [
+            *("curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", f"{timeout:.0f}", *version),
+            *("--write-out", "\n%{http_version} %{http_code}", load.build_url(port)),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise (ConnectionError if done.returncode in AWAY_STATUSES else BenchError)(reason)
+    body, _, outcome = done.stdout.rpartition(b"\n")
+    if outcome != b"2 200":
+        raise BenchError(f"answered by HTTP version and status {outcome.decode()!r}, not '2 200'")
+    if body != expected:
+        raise BenchError(f"answered {len(body)} bytes, not the expected {len(expected)}")
 
 
 def check_echo(port: int, size: int, *, deflate: bool, timeout: float = 10.0) -> None:

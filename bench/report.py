@@ -298,8 +298,10 @@ def _render_notes(record: Record) -> str:
 
 - Processor time is read from `/proc/PID/stat` of the whole process tree, ended children included; memory from
   `smaps_rollup`.
-- Requests come from wrk, WebSocket messages from `bench/ws_load.c`, which checks what comes back; its
-  connections are open before the measuring starts."""
+- Requests come from wrk, those by HTTP/2 from h2load, WebSocket messages from `bench/ws_load.c`, which checks what
+  comes back; its connections are open before the measuring starts.
+- The connections of h2load close when its time is up: what was under way then is in the processor time, and is no
+  answered request."""
     return "\n".join([text, *notes])
 
 

@@ -9,6 +9,7 @@ from bench.apps import large, mixed, sleep, sleep_asgi
 from bench.load import Load
 from bench.messages import MessageLoad
 from bench.server import BY_KEY
+from bench.streams import StreamLoad
 
 GREETING = b"Hello, world!"
 POST_SIZE = 16_384
@@ -85,7 +86,7 @@ class Scenario:
     title: str
     about: str
     app: str
-    load: Load | MessageLoad
+    load: Load | StreamLoad | MessageLoad
     expected: bytes
     entries: tuple[Entry, ...]
     beside: tuple[Load, ...] = field(default=())
@@ -109,6 +110,10 @@ BEHIND = (
 )
 # Granian's own choice of threads would be another pool than the one that the case defines.
 POOLED = tuple(key for key in WSGI if BY_KEY[key].threads and key != "granian-default")
+
+
+WSGI_HTTP2 = (HOSTLER, "nginx", "granian")
+ASGI_HTTP2 = (HOSTLER_ASGI, "hostler-asyncio", "nginx", "granian-asgi", "hypercorn")
 
 
 def _rows(keys: tuple[str, ...]) -> tuple[Entry, ...]:
@@ -187,6 +192,22 @@ def _held(key: str, title: str, about: str, *, deflate: bool) -> Scenario:
         group="websocket",
         figure="connection_pss",
         unit="connection",
+    )
+
+
+def _http2(key: str, title: str, servers: tuple[str, ...], load: StreamLoad) -> Scenario:
+    """Build a scenario of plain text by HTTP/2, for the interface of its first server."""
+    group: Group = "wsgi" if servers[0] == HOSTLER else "asgi"
+    opening = "HTTP/2 is agreed on by ALPN; TLS 1.3" if load.tls else "Clients begin with HTTP/2, in clear text"
+    return Scenario(
+        key,
+        f"{title}, {load.connections} connections of {load.streams} streams",
+        f"{opening}. Each connection has {load.streams} requests under way at the same time.",
+        "plaintext" if group == "wsgi" else "plaintext_asgi",
+        load,
+        GREETING,
+        tuple(Entry(server, base=servers[0]) for server in servers),
+        group=group,
     )
 
 
@@ -302,6 +323,10 @@ TLS_SCENARIOS = (
         unit="handshake",
     ),
 )
+HTTP2_SCENARIOS = (
+    _http2("http2", "HTTP/2", WSGI_HTTP2, StreamLoad(8, 16)),
+    _http2("http2-tls", "HTTP/2 over TLS", WSGI_HTTP2, StreamLoad(8, 16, tls=True)),
+)
 ASGI_SCENARIOS = (
     _asgi_plaintext(1, "One client that waits for each answer."),
     _asgi_plaintext(8, "A few clients."),
@@ -355,6 +380,10 @@ ASGI_TLS_SCENARIOS = (
         group="asgi",
     ),
 )
+ASGI_HTTP2_SCENARIOS = (
+    _http2("asgi-http2", "ASGI: HTTP/2", ASGI_HTTP2, StreamLoad(8, 16)),
+    _http2("asgi-http2-tls", "ASGI: HTTP/2 over TLS", ASGI_HTTP2, StreamLoad(8, 16, tls=True)),
+)
 WEBSOCKET_SCENARIOS = (
     _echo(
         "ws-echo-64",
@@ -387,5 +416,9 @@ WEBSOCKET_SCENARIOS = (
         deflate=True,
     ),
 )
-SCENARIOS = (*WSGI_SCENARIOS, *TLS_SCENARIOS, *ASGI_SCENARIOS, *ASGI_TLS_SCENARIOS, *WEBSOCKET_SCENARIOS)
+SCENARIOS = (
+    *(*WSGI_SCENARIOS, *TLS_SCENARIOS, *HTTP2_SCENARIOS),
+    *(*ASGI_SCENARIOS, *ASGI_TLS_SCENARIOS, *ASGI_HTTP2_SCENARIOS),
+    *WEBSOCKET_SCENARIOS,
+)
 BY_NAME = {scenario.key: scenario for scenario in SCENARIOS}

@@ -37,7 +37,7 @@ http {
     sendfile on;
     $upstream
     server {
-        listen 127.0.0.1:$port $ssl backlog=$backlog;
+        listen 127.0.0.1:$port $protocols backlog=$backlog;
         $certificate
         root $scratch;
         $location
@@ -100,6 +100,7 @@ class Case:
         port: where to listen on 127.0.0.1.
         places: the directories to use.
         tls: whether it is to be served over TLS.
+        http2: whether it is to be served by HTTP/2: in clear text to clients that begin with it, over TLS by ALPN.
     """
 
     app: str
@@ -108,6 +109,7 @@ class Case:
     port: int
     places: Places
     tls: bool = False
+    http2: bool = False
 
     @property
     def certificate(self) -> Made:
@@ -217,7 +219,7 @@ def _write_nginx(case: Case, upstream: str, location: str) -> list[str]:
             scratch=scratch,
             access_log=case.log if case.access_log else "off",
             port=case.port,
-            ssl="ssl" if case.tls else "",
+            protocols=" ".join([*(["ssl"] if case.tls else []), *(["http2"] if case.http2 else [])]),
             certificate=_nginx_certificate(case),
             backlog=BACKLOG,
             upstream=upstream,
@@ -311,7 +313,7 @@ def _granian(case: Case) -> list[str]:
     log = ["--access-log"] if case.access_log else ["--no-log"]
     return [
         *(case.places.peer("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(case.port)),
-        *("--workers", "1", "--http", "1", "--no-ws", "--backlog", str(BACKLOG), *log),
+        *("--workers", "1", "--http", "2" if case.http2 else "1", "--no-ws", "--backlog", str(BACKLOG), *log),
         *case.tls_options("--ssl-certificate", "--ssl-keyfile"),
     ]
 
@@ -355,7 +357,8 @@ def build_granian_asgi(case: Case) -> list[str] | None:
     """Granian with uvloop."""
     return [
         *(case.places.peer("granian"), "--interface", "asgi", "--host", "127.0.0.1", "--port", str(case.port)),
-        *("--workers", "1", "--http", "1", "--loop", "uvloop", "--backlog", str(BACKLOG), "--no-log", case.target),
+        *("--workers", "1", "--http", "2" if case.http2 else "1", "--loop", "uvloop"),
+        *("--backlog", str(BACKLOG), "--no-log", case.target),
         *case.tls_options("--ssl-certificate", "--ssl-keyfile"),
     ]
 
@@ -367,8 +370,21 @@ def build_gunicorn_asgi(case: Case) -> list[str] | None:
 
 def build_hypercorn(case: Case) -> list[str] | None:
     """Hypercorn with uvloop, one worker; it logs no requests unless told where to."""
+    configuration = case.places.scratch / "hypercorn.toml"
+    # It has no option for this: nobody else closes a connection after a number of requests.
+    configuration.write_text("keep_alive_max_requests = 1000000000\n")
     return [
-        *(case.places.peer("hypercorn"), "--bind", case.address, "--workers", "1", "--worker-class", "uvloop"),
+        *(
+            case.places.peer("hypercorn"),
+            "--config",
+            str(configuration),
+            "--bind",
+            case.address,
+            "--workers",
+            "1",
+            "--worker-class",
+            "uvloop",
+        ),
         *("--backlog", str(BACKLOG), "--log-level", "warning", case.target),
         *case.tls_options("--certfile", "--keyfile"),
     ]

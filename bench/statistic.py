@@ -21,6 +21,11 @@ def summarize(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 
 
+def find_percentile(values: Sequence[float], percent: int) -> float:
+    """Give the least of the values, in ascending order, that so many percent of them do not exceed; of none, 0."""
+    return values[max(0, -(-len(values) * percent // 100) - 1)] if values else 0.0
+
+
 def compare(values: Mapping[int, float], others: Mapping[int, float]) -> Spread | None:
     """Divide the values of one server by those of another, round by round.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from bench.errors import BenchError
 from bench.load import Load
 from bench.measure import Trial, build_environment, check_scenario, measure, run_server
-from bench.probe import check_answer, wait_until_served
+from bench.probe import check_answer, check_stream, wait_until_served
 from bench.result import Method
 from bench.scenario import BY_NAME, Entry
 from bench.server import Places, find_port
+from bench.streams import StreamLoad
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = min(os.sched_getaffinity(0))
@@ -78,6 +80,16 @@ def test_messages_are_measured_without_their_handshakes(tmp_path: Path) -> None:
     assert (measurement.errors, measurement.deflated) == (0, 0)
 
 
+@pytest.mark.parametrize("key", ["asgi-http2", "asgi-http2-tls"])
+def test_http2_is_measured_in_clear_text_and_over_tls(key: str, tmp_path: Path) -> None:
+    measurement = measure(build_trial(key, "hypercorn", tmp_path))
+    assert measurement is not None
+    # More than a first one on each of 8 x 16 streams.
+    assert measurement.requests > 128
+    assert measurement.errors == 0
+    assert 0 < measurement.p50_us <= measurement.p99_us
+
+
 def test_idle_connections_are_measured_by_what_the_worker_grew(tmp_path: Path) -> None:
     measurement = measure(build_trial("ws-idle-deflate", "hypercorn", tmp_path))
     assert measurement is not None
@@ -115,6 +127,28 @@ def test_wrong_answer_is_not_timed(places: Places, tmp_path: Path) -> None:
         pytest.raises(BenchError, match="13 bytes"),
     ):
         wait_until_served(process, lambda: check_answer(port, Load(1), b"something else"))
+
+
+def test_server_that_speaks_no_http2_is_not_timed(places: Places, tmp_path: Path) -> None:
+    port = find_port()
+    environment = build_environment(places, BY_NAME["plaintext-1"])
+    with run_server(serve("plaintext", port), environment, tmp_path / "out", ROOT, CPU) as process:
+        wait_until_served(process, lambda: check_answer(port, Load(1), b"Hello, world!"))
+        # Whether curl fails to send, to receive or to understand is a matter of chance.
+        with pytest.raises((BenchError, OSError), match="curl"):
+            check_stream(port, StreamLoad(1, 1), b"Hello, world!")
+
+
+@pytest.mark.parametrize("body, message", [(b"something else", "13 bytes"), (b"Hello, world!", "")])
+def test_answer_by_http2_is_compared_before_it_is_timed(
+    body: bytes, message: str, places: Places, tmp_path: Path
+) -> None:
+    port = find_port()
+    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "bench.apps.plaintext_asgi:app"]
+    environment = build_environment(places, BY_NAME["asgi-http2"])
+    refused = pytest.raises(BenchError, match=message) if message else nullcontext()
+    with run_server(command, environment, tmp_path / "out", ROOT, CPU) as process, refused:
+        wait_until_served(process, lambda: check_stream(port, StreamLoad(1, 1), body))
 
 
 def test_server_that_ends_at_once_is_reported_with_its_status(places: Places, tmp_path: Path) -> None:

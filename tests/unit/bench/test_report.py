@@ -163,6 +163,15 @@ def test_goal_of_asgi_is_judged_with_uvloop_against_the_better_of_two(
     assert (verdict.value.against, verdict.value.spread.median) == (against, ratio)
 
 
+@pytest.mark.parametrize("key, entry", [("http2", "hostler"), ("asgi-http2-tls", "hostler-uvloop")])
+def test_goals_of_http2_allow_more_than_nginx_and_less_than_granian(key: str, entry: str) -> None:
+    granian = "granian" if key == "http2" else "granian-asgi"
+    values = {entry: 9.0, "nginx": 6.0, granian: 10.0}
+    record = build_record(*(build_measurement(row, us, key) for row, us in values.items()))
+    found = {verdict.value.against: verdict.word for verdict in judge(record) if verdict.value}
+    assert found == {"nginx": "reached", granian: "**missed** by 5.9%"}
+
+
 def test_goal_of_a_framework_does_not_count_the_framework_alone() -> None:
     values = {"hostler-uvloop": 50.0, "hostler-asyncio": 40.0, "uvicorn": 60.0, "alone": 30.0}
     record = build_record(*(build_measurement(entry, us, "asgi-fastapi") for entry, us in values.items()))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistic import Spread, compare, summarize
+from bench.statistic import Spread, compare, find_percentile, summarize
 
 FIGURES = st.floats(min_value=0.01, max_value=1e6)
 
@@ -40,3 +41,14 @@ def test_ratio_to_itself_is_one(values: dict[int, float]) -> None:
 def test_median_lies_within_the_range(values: list[float]) -> None:
     spread = summarize(values)
     assert spread.least <= spread.median <= spread.greatest
+
+
+@pytest.mark.parametrize(
+    "count, percent, value", [(1, 50, 1.0), (2, 50, 1.0), (3, 50, 2.0), (100, 99, 99.0), (101, 99, 100.0)]
+)
+def test_percentile_is_the_least_value_that_so_many_do_not_exceed(count: int, percent: int, value: float) -> None:
+    assert find_percentile([float(number) for number in range(1, count + 1)], percent) == value
+
+
+def test_percentile_of_nothing_is_nothing() -> None:
+    assert find_percentile([], 99) == 0.0
