@@ -166,6 +166,9 @@ class EngineSettings:
     spreads: bool = True
     deadline_grace: float = 5.0  # how long one that was told to end may take to do so
     status_fd: int = -1  # see `ChildContext`; for {"event": "stuck", ...}, which takes no interpreter to write
+    # Shedding: requests that waited for longer than the target are refused, once all have for an interval; 0: off.
+    overload_target: float = 0.0
+    overload_interval: float = 0.2
     # HTTP/2.
     h2_enabled: bool = True
     h2_max_streams: int = 128  # of one connection at once

@@ -75,12 +75,40 @@ pub struct Settings {
     pub precedence: Precedence,
 }
 
+/// The time between two looks at the sockets, in which what arrived was not seen.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Absence {
+    /// Nanoseconds; 0 where they are of no account.
+    pub nanos: u64,
+    /// Part of it may have been a wait for the sockets, which says nothing.
+    pub may_be_wait: bool,
+}
+
+impl Absence {
+    /// How long bytes have waited that were read just now, in nanoseconds.
+    ///
+    /// `age` is how long ago the last of them arrived, where the socket tells.
+    fn before(self, age: impl FnOnce() -> Option<Millis>) -> u64 {
+        if self.nanos == 0 {
+            return 0;
+        }
+        match age() {
+            Some(millis) => self.nanos.min(millis.saturating_mul(1_000_000)),
+            None if self.may_be_wait => 0,
+            // Anywhere in that time.
+            None => self.nanos / 2,
+        }
+    }
+}
+
 /// Shared by all connections of a worker; used by one thread at a time.
 pub struct Context {
     /// The settings.
     pub settings: Settings,
     /// When this turn began.
     pub now: Now,
+    /// For how long nobody had looked at the sockets when this turn began, in nanoseconds; 0 where that is of no account.
+    pub absence: Absence,
     /// Complete requests, in the order in which the application should see them.
     pub ready: VecDeque<Box<Request>>,
     /// Connections for whose application something has changed: bytes or a message arrived, there is room for more of
@@ -124,6 +152,7 @@ impl Context {
         Self {
             settings,
             now: Now::read(),
+            absence: Absence::default(),
             ready: VecDeque::new(),
             news: Vec::new(),
             outgoing: Vec::new(),
@@ -153,6 +182,16 @@ impl Context {
     /// Brings the clock up to date to the nanosecond, for what is measured.
     pub fn read_clock(&mut self) {
         self.now = Now::read();
+    }
+
+    /// Puts a request in the queue. `age` is how long ago the last bytes from its client arrived, where that is known.
+    pub(super) fn offer(
+        &mut self,
+        mut request: Box<Request>,
+        age: impl FnOnce() -> Option<Millis>,
+    ) {
+        request.offered = self.now.nanos.saturating_sub(self.absence.before(age));
+        self.ready.push_back(request);
     }
 
     /// Shows a request that this thread is about to call the application for.

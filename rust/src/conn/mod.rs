@@ -34,7 +34,7 @@ mod writing;
 use std::sync::Arc;
 
 pub use body::Body;
-pub use context::{Context, Settings};
+pub use context::{Absence, Context, Settings};
 pub use flow::{BodyFault, BodyPipe, Flow, Poured};
 pub use http2::Http2Settings;
 pub use inbox::{Closed, Inbox, Message, Received};

@@ -492,7 +492,7 @@ impl Conn {
         self.end_told = false;
         self.lent = request.bytes.len() + request.body.in_memory();
         self.asked = request.started;
-        context.ready.push_back(request);
+        context.offer(request, || self.stream.socket()?.data_age());
     }
 
     pub(super) fn step_body(&mut self, context: &mut Context) -> Step {

@@ -48,6 +48,9 @@ pub struct Request {
     pub seat: Seat,
     /// When its head was complete, in monotonic nanoseconds.
     pub started: u64,
+    /// Since when the application could have had it, in monotonic nanoseconds, as far as that is known: its bytes may have
+    /// lain in the socket for a while before they were read.
+    pub offered: u64,
     /// Status of the response, 0 while there is none.
     pub status: u16,
     /// Bytes of the response body that were handed over for sending.
@@ -80,6 +83,7 @@ impl Default for Request {
             id: Vec::with_capacity(32),
             seat: Seat::Outside,
             started: 0,
+            offered: 0,
             status: 0,
             body_sent: 0,
             trailers: Vec::new(),

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 
 use super::session::{Session, Wire};
+use crate::time::Millis;
 use crate::tls::{Facts, Profile};
 
 /// Who is at the other end.
@@ -78,6 +81,32 @@ impl Socket {
     }
 }
 
+/// `tcpi_last_data_recv` of tcp(7): as fine as the kernel's timer, some milliseconds.
+#[cfg(target_os = "linux")]
+fn last_data(socket: BorrowedFd<'_>) -> Option<Millis> {
+    /// Its place in `struct tcp_info`, whose beginning has been the same since Linux 2.4: 8 bytes and 11 words before it.
+    const PLACE: usize = 13;
+    let mut info = [0_u32; PLACE + 1];
+    let mut size = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
+    let expected = size;
+    // SAFETY: the kernel writes `size` bytes at most to `info`, which is as large, and the length to `size`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut size,
+        )
+    };
+    (result == 0 && size >= expected).then(|| Millis::from(info[PLACE]))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn last_data(_socket: BorrowedFd<'_>) -> Option<Millis> {
+    None
+}
+
 impl Wire for Socket {
     fn read(&self, buffer: &mut [u8]) -> Transfer {
         self.receive(buffer)
@@ -106,6 +135,12 @@ impl Stream {
         let session = Session::new(profile.config(speaks_http2)).map_err(io::Error::other)?;
         self.session = Some(Box::new(session));
         Ok(())
+    }
+
+    /// How long ago the last bytes arrived here, read or not, in milliseconds; `None` where the kernel does not tell.
+    #[must_use]
+    pub fn data_age(&self) -> Option<Millis> {
+        last_data(self.socket.0.as_fd())
     }
 
     /// Whether there is TLS over it.

@@ -15,7 +15,7 @@ use crate::shm::{Board, Crowd, Place};
 use crate::time::{Millis, unix_nanos};
 use crate::tls::{Contents, Store};
 use crate::trust::{Networks, Precedence};
-use crate::worker::{Routes, WorkerSettings, check_pattern};
+use crate::worker::{Overload, Routes, WorkerSettings, check_pattern};
 
 use super::deadline::Deadlines;
 use super::shared::Driver;
@@ -87,6 +87,8 @@ pub(super) struct EngineSettings {
     default_deadline: f64,
     route_deadlines: Vec<(String, f64)>,
     deadline_grace: f64,
+    overload_target: f64,
+    overload_interval: f64,
 }
 
 /// `hostler.contracts.Listener`.
@@ -181,6 +183,7 @@ impl EngineSettings {
         };
         Ok(WorkerSettings {
             crowd,
+            overload: Overload::new(millis(self.overload_target), millis(self.overload_interval)),
             max_connections: self.max_connections.max(1),
             graceful_timeout: millis(self.graceful_timeout),
             signals: duplicate_optional(self.signal_fd)?,

@@ -7,7 +7,7 @@ use super::histogram::{BUCKETS, Histogram};
 use super::row::{ROWS, Row};
 
 /// Changes with every change of the layout, here and in `hostler/telemetry/layout.py`.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// A structure of words and the list of their names, declared once.
 macro_rules! words {
@@ -81,6 +81,8 @@ words! {
         lost,
         /// Requests whose deadline came before their end. Any thread adds to it.
         expired,
+        /// Requests that had waited for too long, which the server answered in place of the application.
+        shed,
         /// WebSockets accepted.
         websockets,
         /// Bytes read from clients.

@@ -146,6 +146,11 @@ impl Board {
         add(&self.block().counters.refusals, 1);
     }
 
+    /// A request has waited for too long to be served; it counts as refused as well.
+    pub fn shed(&self) {
+        add(&self.block().counters.shed, 1);
+    }
+
     /// A response is broken off.
     pub fn abort(&self) {
         add(&self.block().counters.aborts, 1);

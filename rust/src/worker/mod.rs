@@ -7,11 +7,13 @@
 mod crew;
 mod deadline;
 mod mailbox;
+mod overload;
 mod slab;
 
 pub use crew::{Crew, Followed};
 pub use deadline::{Ended, Finding, Late, Routes, Stint, Subject, Warden, check_pattern};
 pub use mailbox::{Command, Mailbox};
+pub use overload::{Decision, Overload};
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,13 +27,15 @@ use crate::access_log::AccessLog;
 use crate::codec::http1::{Refusal, Version};
 use crate::codec::ws::Agreement;
 use crate::conn::{
-    Conn, ConnId, Context, Flow, Inbox, NEVER, Names, Part, Phase, Request, STREAM, Verdict,
+    Absence, Conn, ConnId, Context, Flow, Inbox, NEVER, Names, Part, Phase, Request, STREAM,
+    Verdict,
 };
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
 use crate::shm::{Crowd, State, is_clearly_busier, load};
-use crate::time::{Millis, Now, unix_nanos};
+use crate::time::{Millis, Now, monotonic_nanos, unix_nanos};
 use crate::tls::Store;
+use overload::Looks;
 use slab::{FIRST_ID, Slab};
 
 const SIGNALS: u64 = FIRST_ID - 1;
@@ -61,6 +65,8 @@ const LOG_DELAY: Millis = 1_000;
 /// tell a worker that waits from one that hangs.
 const BEAT: Millis = 1_000;
 
+const SHED: Refusal = Refusal::new(503, "The server has more requests than it can serve.");
+
 /// What the descriptors that the worker watches have told it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Orders {
@@ -88,6 +94,8 @@ pub struct WorkerSettings {
     pub crowd: Option<Crowd>,
     /// How long a drain may take.
     pub graceful_timeout: Millis,
+    /// When requests are turned away.
+    pub overload: Overload,
     /// Where TLS listeners have their certificates from.
     pub tls: Option<Store>,
     /// Handshakes of TLS at once; beyond it the oldest is given up.
@@ -126,6 +134,9 @@ pub struct Worker {
     wanted: Millis,
     log_due: Millis,
     beat_due: Millis,
+    /// When requests have not been turned away for so long that it is worth a line in the log.
+    calm_due: Millis,
+    looks: Looks,
     drain_deadline: Millis,
     in_flight: usize,
     /// How many of them were answered without the application, which nobody waits for.
@@ -152,6 +163,7 @@ impl Worker {
             poller.add_source(lifeline, LIFELINE)?;
         }
         let now = context.now.millis;
+        let looked_at = context.now.nanos;
         let mut worker = Self {
             context,
             settings,
@@ -171,6 +183,8 @@ impl Worker {
             wanted: NEVER,
             log_due: NEVER,
             beat_due: NEVER,
+            calm_due: NEVER,
+            looks: Looks::new(looked_at),
             drain_deadline: NEVER,
             in_flight: 0,
             left_behind: 0,
@@ -243,8 +257,16 @@ impl Worker {
         if blocks {
             self.context.board.wait();
         }
+        let before = if self.settings.overload.is_on() {
+            monotonic_nanos()
+        } else {
+            0
+        };
         self.poller.wait(blocks)?;
         self.context.now = Now::read();
+        if before > 0 {
+            self.note_look(before);
+        }
         self.context.board.turn(self.context.now.nanos);
         let unfinished = std::mem::take(&mut self.unfinished);
         self.unfinished.append(&mut self.context.resumed);
@@ -264,6 +286,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Notes for how long nobody has looked at the sockets, up to a poll that began at `before`.
+    fn note_look(&mut self, before: u64) {
+        let nanos = self.looks.look(before, self.context.now.nanos);
+        let counts = nanos >= self.settings.overload.grain();
+        self.context.absence = Absence {
+            nanos: if counts { nanos } else { 0 },
+            // An event loop waits on its own, and nobody knows for how long it did.
+            may_be_wait: self.context.settings.tells_news,
+        };
+    }
+
     /// Whether the interpreter's side has something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
@@ -275,11 +308,16 @@ impl Worker {
             || self.orders != Orders::default()
     }
 
-    /// The next complete request whose client is still there.
+    /// The next complete request whose client is still there, and that has not waited for too long.
     pub fn next_request(&mut self) -> Option<Box<Request>> {
         while let Some(mut request) = self.context.ready.pop_front() {
             if find(&mut self.conns, &self.context.names, request.conn).is_some() {
                 self.in_flight += 1;
+                if self.settings.overload.is_on() && self.is_late(&request) {
+                    self.context.board.shed();
+                    self.refuse(request, &SHED);
+                    continue;
+                }
                 self.context.enter(&mut request);
                 return Some(request);
             }
@@ -288,6 +326,46 @@ impl Worker {
             self.context.finish(request);
         }
         None
+    }
+
+    /// Whether a request has waited for too long to be served.
+    fn is_late(&mut self, request: &Request) -> bool {
+        self.context.read_clock();
+        let now = self.context.now;
+        let wait = now.nanos.saturating_sub(request.offered);
+        let decision = self.settings.overload.decide(now.nanos, wait);
+        if decision == Decision::ShedFirst {
+            self.context.notice(format!(
+                "overloaded: requests have waited for up to {} ms, and are answered 503 if that is more than \
+                 overload.target",
+                wait / 1_000_000
+            ));
+        }
+        if decision != Decision::Admit {
+            self.note_calm();
+        }
+        decision != Decision::Admit
+    }
+
+    /// Sets when to look whether the overload is over.
+    fn note_calm(&mut self) {
+        if self.calm_due == NEVER {
+            if let Some(end) = self.settings.overload.ends_at() {
+                self.calm_due = end / 1_000_000 + 1;
+                self.wanted = self.wanted.min(self.calm_due);
+            }
+        }
+    }
+
+    /// Says so if the overload is over, or looks again later.
+    fn look_for_calm(&mut self) {
+        self.calm_due = NEVER;
+        if let Some(shed) = self.settings.overload.conclude(self.context.now.nanos) {
+            self.context.notice(format!(
+                "no longer overloaded: {shed} requests were answered 503"
+            ));
+        }
+        self.note_calm();
     }
 
     /// The connection of a request that an application has, if it may say anything there.
@@ -817,6 +895,7 @@ impl Worker {
             .conns
             .insert(|id| Conn::new(id, stream, peer, listener, speech, context));
         self.context.board.open_connection(self.conns.len());
+        self.looks.has_accepted = true;
         let watched = match self.conns.get_mut(id) {
             Some(conn) => match conn.socket() {
                 Some(socket) => self.poller.add_stream(socket, id),
@@ -1089,6 +1168,9 @@ impl Worker {
         if now >= self.beat_due {
             self.beat_due = NEVER;
         }
+        if now >= self.calm_due {
+            self.look_for_calm();
+        }
         if now >= self.accept_again {
             self.accept_again = NEVER;
             self.relisten();
@@ -1108,6 +1190,7 @@ impl Worker {
         self.wanted = visit
             .min(self.log_due)
             .min(self.beat_due)
+            .min(self.calm_due)
             .min(self.accept_again)
             .min(self.rests_until)
             .min(self.drain_deadline);

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Changes with every change here.
-VERSION = 1
+VERSION = 2
 # "HOSTLER\0", so that a reader knows what it was given.
 MAGIC = int.from_bytes(b"HOSTLER\0", "little")
 WORD = 8
@@ -42,6 +42,7 @@ COUNTERS = (
     "abandoned",
     "lost",
     "expired",
+    "shed",
     "websockets",
     "bytes_received",
     "bytes_sent",

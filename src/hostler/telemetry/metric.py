@@ -211,6 +211,14 @@ METRICS: tuple[Metric, ...] = (
         _count(lambda counts: counts.expired),
     ),
     Metric(
+        "hostler_shed_requests",
+        "counter",
+        "",
+        "Requests that had waited for too long and were refused, as `overload.target` asks.",
+        (),
+        _count(lambda counts: counts.shed),
+    ),
+    Metric(
         "hostler_request_duration_seconds",
         "histogram",
         "seconds",

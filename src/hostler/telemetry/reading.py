@@ -33,6 +33,7 @@ class Counts:
         abandoned: requests whose client was gone before they were answered.
         lost: requests that were in the application when their worker ended.
         expired: requests whose deadline came before their end.
+        shed: requests that had waited for too long, and were refused (`overload.target`).
         websockets: WebSockets accepted.
         bytes_received: bytes read from clients.
         bytes_sent: bytes written to clients.
@@ -57,6 +58,7 @@ class Counts:
     abandoned: int = 0
     lost: int = 0
     expired: int = 0
+    shed: int = 0
     websockets: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0

@@ -63,6 +63,7 @@ class Rehearsal:
             # `reload.warm_up_timeout` is the deadline of all of them.
             default_deadline=0.0,
             route_deadlines=(),
+            overload_target=0.0,
         )
 
     def start(self, when_done: Callable[[], object]) -> None:

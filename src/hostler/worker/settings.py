@@ -83,6 +83,8 @@ def build_engine_settings(
         default_deadline=config.deadlines.default,
         route_deadlines=tuple((path, parse_duration(text)) for path, text in config.deadlines.routes.items()),
         spreads=not config.server.reuse_port,
+        overload_target=config.overload.target,
+        overload_interval=config.overload.interval,
         deadline_grace=config.deadlines.grace,
         h2_enabled=config.http2.enabled,
         h2_max_streams=config.http2.max_streams,

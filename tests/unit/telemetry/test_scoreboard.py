@@ -238,7 +238,7 @@ def test_other_process_reads_by_the_descriptor(board: Board) -> None:
 
 def test_descriptor_of_something_else_is_refused() -> None:
     fd = os.open("/dev/zero", os.O_RDONLY)
-    with pytest.raises(NoScoreboardError, match="is no scoreboard of version 1"):
+    with pytest.raises(NoScoreboardError, match="is no scoreboard of version"):
         Scoreboard(fd)
     os.close(fd)
 
