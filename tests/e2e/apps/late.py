@@ -94,9 +94,10 @@ def _extend(_: dict[str, Any], start_response: Start) -> Iterable[bytes]:
 
 
 def _brink(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
-    """End as near to the deadline as can be, and say whether an exception came late."""
-    until = time.monotonic() + float(environ["QUERY_STRING"])
-    hostler.set_deadline(float(environ["QUERY_STRING"]))
+    """End so long after the deadline: "DEADLINE,LONGER", in seconds."""
+    deadline, longer = map(float, environ["QUERY_STRING"].split(","))
+    until = time.monotonic() + deadline + longer
+    hostler.set_deadline(deadline)
     while time.monotonic() < until:
         pass
     return _say(start_response, "in time")

@@ -135,10 +135,10 @@ async def _calm(_: Scope, __: Receive, send: Send) -> None:
 
 
 async def _brink(scope: Scope, _: Receive, send: Send) -> None:
-    """End as near to the deadline as can be."""
-    seconds = float(scope["query_string"])
-    until = time.monotonic() + seconds
-    hostler.set_deadline(seconds)
+    """End so long after the deadline: "DEADLINE,LONGER", in seconds."""
+    deadline, longer = map(float, scope["query_string"].split(b","))
+    until = time.monotonic() + deadline + longer
+    hostler.set_deadline(deadline)
     await asyncio.sleep(0)
     while time.monotonic() < until:  # noqa: ASYNC110 - the loop is to be busy
         await asyncio.sleep(0)
