@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.e2e.harness import RunningServer, StartServer, free_port, start_serve
 # How long one example takes says nothing on a busy machine; each test has a timeout of its own.
 hypothesis.settings.register_profile("hostler", deadline=None)
 hypothesis.settings.load_profile("hostler")
+
+# A shell that runs the tests in the background lets them ignore SIGINT, which programs that they start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FindPeer = Callable[[str], str]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -63,7 +64,12 @@ def key_files(pids: list[int]) -> dict[str, int]:
 
 def links(pid: int) -> list[tuple[int, str]]:
     """What a process has open: the number of each file, and what it is."""
-    return [(each.stat().st_ino, str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        # A descriptor may be closed while we look.
+        with contextlib.suppress(FileNotFoundError):
+            found.append((each.stat().st_ino, str(each.readlink())))
+    return found
 
 
 def title(pid: int) -> str:
