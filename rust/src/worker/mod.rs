@@ -978,10 +978,23 @@ impl Worker {
     }
 
     /// Leaves accepting to others for a short time: the kernel wakes those that wait.
+    ///
+    /// What waits at this moment is taken first. The kernel may have told us alone of it (EPOLLEXCLUSIVE), and tells nobody
+    /// else when we look away.
     fn step_back(&mut self) {
         self.pause = SHORTEST_REST;
         self.rest_on();
         self.unlisten();
+        for index in 0..self.listeners.len() {
+            while self.conns.len() < self.settings.max_connections {
+                let Some(Accepted::Connection(stream, peer)) =
+                    self.listeners.get(index).map(Listener::accept)
+                else {
+                    break;
+                };
+                self.welcome(stream, peer, index);
+            }
+        }
     }
 
     fn rest_on(&mut self) {
