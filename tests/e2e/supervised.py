@@ -102,7 +102,7 @@ class Site:
         return facts
 
     def reload(self) -> None:
-        """Ask for a reload and wait until it has ended, well or not."""
+        """Ask for a reload and wait until it has ended, well or not; its message may be still on the way."""
         ended = self.server.notifications.text.count("READY=1")
         self.server.signal(signal.SIGHUP)
         self.server.notifications.wait_for("READY=1", count=ended + 1)

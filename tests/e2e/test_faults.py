@@ -180,7 +180,7 @@ class TestLimits:
         assert server.get("/greedy").status == 500
         assert server.get("/").body == b"hello\n"
         assert server.children() == [worker]
-        assert "MemoryError" in server.stderr.text
+        server.stderr.wait_for("MemoryError")
 
 
 def test_clock_that_jumps_changes_nothing(hostler_server: StartServer, find_peer: FindPeer, tmp_path: Path) -> None:

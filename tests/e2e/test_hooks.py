@@ -138,8 +138,8 @@ def test_preparation_that_fails_keeps_the_old_workers_at_a_reload(made: Site, di
     configure(made, diary, hooks={"prepare": ["exec:no-such-program"]})
     made.reload()
     assert made.facts()["pid"] == before
-    assert "reload abandoned" in made.server.stderr.text
-    assert "'exec:no-such-program' could not be run: No such file" in made.server.stderr.text
+    made.server.stderr.wait_for("reload abandoned")
+    made.server.stderr.wait_for("'exec:no-such-program' could not be run: No such file")
     configure(made, diary, hooks={"prepare": [command("prepared")], "serving": [command("again")]})
     made.reload()
     made.wait_for(lambda: made.facts()["pid"] != before, "an answer of the new worker")

@@ -44,7 +44,7 @@ def test_memory_is_flat_over_many_reloads(hostler_server: StartServer, tmp_path:
             samples.append(vitals(server))
             sys.stdout.write(f"{count} reloads: {samples[-1][0] >> 10} KiB, {samples[-1][1]} descriptors\n")
     assert server.get("/").text == "ok\n"
-    assert server.stderr.text.count("reloaded") == RELOADS
+    assert server.stderr.wait_for("reloaded", count=RELOADS).count("reloaded") == RELOADS
     memory = [size for size, _ in samples]
     assert max(memory) - memory[0] <= SLACK, samples
     # One more worker may be on its way out while they are counted.

@@ -152,7 +152,7 @@ def test_reload_moves_the_address(hostler_server: StartServer, tmp_path: Path) -
     server.signal(signal.SIGHUP)
     server.stderr.wait_for("reloaded", count=2)
     wait_until(lambda: metrics_process(server) == 0, "the end of the metrics process")
-    assert not (tmp_path / "b").exists()
+    wait_until(lambda: not (tmp_path / "b").exists(), "the end of the last address")
 
 
 def test_address_that_is_taken_refuses_the_start(hostler_server: StartServer, tmp_path: Path) -> None:
