@@ -14,7 +14,8 @@ import wsproto.frame_protocol as frames
 from tests.conformance.asgi_ask import PAGES, new_name, read_literal, read_note, script_target
 from tests.conformance.http2_wire import Http2Wire, StreamResetError
 from tests.e2e.asgi import asgi_options
-from tests.e2e.harness import RunningServer, StartServer, start_server
+from tests.e2e.board import scoreboard_of
+from tests.e2e.harness import RunningServer, StartServer, start_server, wait_until
 
 WSGI = "tests.conformance.apps.pages:app"
 TEXT = [(b"content-type", b"text/plain")]
@@ -276,6 +277,21 @@ def test_websocket_runs_on_a_stream_beside_requests(websockets: RunningServer) -
         wire.wait(lambda: first.stream.is_ended)
         second.send(second.protocol.send_data("still", fin=True))
         assert second.receive()[1] == "still"
+
+
+def test_life_of_a_websocket_on_a_stream_is_no_time_of_a_request(hostler_server: StartServer, tmp_path: Path) -> None:
+    """It counts as a switch of protocols does, though its status is 200 (RFC 8441 5)."""
+    options = asgi_options("asyncio", "--workers", "1", "--access-log", str(tmp_path / "access.log"))
+    server = hostler_server("tests.conformance.apps.websocket_pages:app", *options)
+    with scoreboard_of(server) as board:
+        with Http2Wire.to(server) as wire:
+            socket = OnStream(wire, "/echo")
+            socket.send(socket.protocol.close(1000))
+            wire.wait(lambda: socket.stream.is_ended)
+        wait_until(lambda: board.read().counts.finished == 1, "the end of the WebSocket")
+        counts = board.read().counts
+        assert (counts.responses_1xx, counts.responses_2xx, counts.request_time.count) == (1, 0, 0)
+        assert board.read_slowest(100).requests == ()
 
 
 def test_websocket_scope_and_subprotocol(websockets: RunningServer) -> None:

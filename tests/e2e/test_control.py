@@ -19,6 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hostler.control.openapi import build_document
+from hostler.control.operation import REQUESTS
 from tests.e2e.harness import (
     RunningServer,
     StartServer,
@@ -344,15 +345,45 @@ class TestStacks:
 class TestRequests:
     def test_requests_in_progress_are_listed_by_age(self, hostler_server: StartServer, tmp_path: Path) -> None:
         server = hostler_server(APP)
-        assert operate(server, "requests").stdout == "no request is in progress\n"
+        said = operate(server, "requests").stdout
+        assert re.fullmatch(r"no request is in progress\n\nno request has ended in the last \d+\.\ds\n", said)
         with (
             request_in_progress(server, f"/wait?{tmp_path}/never"),
             server.connect() as second,
         ):
             second.sendall(f"POST /wait?{tmp_path}/never HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
             wait_until(lambda: len(in_flight(server)) == 2, "two requests in progress")
-            lines = operate(server, "requests").stdout.splitlines()
+            lines = operate(server, "requests", "--slowest", "0").stdout.splitlines()
         assert [line.split()[4] for line in lines[1:]] == ["GET", "POST"]
+
+    def test_slowest_of_late_are_listed_after_their_end(self, hostler_server: StartServer, tmp_path: Path) -> None:
+        server = hostler_server(APP, "--workers", "2")
+        gate = tmp_path / "gate"
+        with request_in_progress(server, f"/wait?{gate}"):
+            wait_until(lambda: in_flight(server)[0]["age"] > 0.3, "a slow request")
+            gate.touch()
+            wait_until(lambda: not in_flight(server), "its end")
+        for _ in range(20):
+            server.get("/quick")
+        wait_until(lambda: ask_json(server, "status")["children"][0]["load"]["in_flight"] == 0, "the end of all")
+        _, _, first, *others = operate(server, "requests", "--slowest", "3").stdout.splitlines()[2:]
+        assert re.match(r" *(?:\d{3}ms|\d+\.\ds) .* 200 .* 127\.0\.0\.1 +GET +/wait +[0-9a-f]+$", first), first
+        assert len(others) == 2
+        assert all(" /quick " in line for line in others)
+        told = ask_json(server, "requests")["slowest"]
+        slowest = told["requests"][0]
+        assert (slowest["path"], slowest["status"], slowest["is_lost"]) == ("/wait", 200, False)
+        assert len(told["requests"]) == 16
+        assert ask_json(server, "requests", "--slowest", "1")["slowest"]["requests"][0]["id"] == slowest["id"]
+        Draft202012Validator(REQUESTS).validate(ask_json(server, "requests"))
+
+    def test_number_of_the_slowest_that_is_none_is_refused(self, hostler_server: StartServer) -> None:
+        server = hostler_server(APP)
+        for wrong in ("-1", "many", "1001"):
+            done = operate(server, "requests", f"--slowest={wrong}")
+            assert done.returncode == 2
+            assert "--slowest" in done.stderr
+            assert fetch(find_socket(server), f"/v1/requests?slowest={wrong}")[0] == 400
 
     def test_worker_that_is_stuck_is_read_all_the_same(self, hostler_server: StartServer) -> None:
         server = hostler_server(APP)

@@ -72,6 +72,20 @@ def test_keys_do_what_they_say(server: RunningServer, tmp_path: Path) -> None:
         assert top.wait() == 0
 
 
+def test_key_shows_the_slowest_requests_in_place_of_those_in_progress(server: RunningServer, tmp_path: Path) -> None:
+    with open_top(server, tmp_path) as top:
+        top.output.wait_for("t slowest")
+        assert "TOOK" not in top.output.text
+        server.get("/once")
+        top.press(b"t")
+        top.output.wait_for("TOOK")
+        top.output.wait_for("/once")
+        assert "t in progress" in top.output.text
+        count = top.output.text.count("t slowest")
+        top.press(b"t")
+        wait_until(lambda: top.output.text.count("t slowest") > count, "requests in progress again")
+
+
 def test_picture_follows_the_size_of_the_terminal(server: RunningServer, tmp_path: Path) -> None:
     with open_top(server, tmp_path, "--interval", "1h") as top:
         top.output.wait_for("2 ready")

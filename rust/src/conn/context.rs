@@ -8,7 +8,7 @@ use crate::codec::http1::{DateCache, Limits, Refusal, write_redirect, write_refu
 use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
-use crate::shm::Board;
+use crate::shm::{Board, Seat};
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
 use crate::trust::{Forwarded, Networks, PeerAddr, Precedence, resolve};
 
@@ -197,6 +197,7 @@ impl Context {
     /// Shows a request that this thread is about to call the application for.
     pub fn enter(&mut self, request: &mut Request) {
         let now = self.now.nanos;
+        request.entered = now;
         request.seat = self.board.enter(now, |thread| request.entry(thread));
         self.board.note_queues(self.ready.len(), self.buffered);
     }
@@ -204,7 +205,9 @@ impl Context {
     /// Shows the request no more: the application is done with it. A second time changes nothing.
     pub fn leave(&mut self, request: &mut Request) {
         let seat = std::mem::take(&mut request.seat);
-        self.board.leave(seat, self.now.nanos);
+        if seat != Seat::Outside {
+            request.application = self.board.leave(seat, self.now.nanos);
+        }
     }
 
     /// Notes that something has changed for the application of a connection.
@@ -236,8 +239,11 @@ impl Context {
     /// Ends a request: one line in the access log, and its memory goes to the next one.
     pub fn finish(&mut self, request: Box<Request>) {
         self.finished += 1;
+        let now = self.now.nanos;
         self.board
-            .finish(request.status, request.started, self.now.nanos);
+            .finish(request.outcome(), request.started, now, || {
+                request.as_slow(now)
+            });
         if let Some(log) = &mut self.access_log {
             // The end is read from the clock, as the turn that answers may have begun long before.
             super::log_record::write(log, &request, monotonic_nanos());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::access_log::OwnField;
 use crate::codec::gateway::{Dialect, Told};
-use crate::codec::http1::Head;
+use crate::codec::http1::{Head, Version};
 use crate::net::{Peer, Protocol};
-use crate::shm::{Entry, Seat};
+use crate::shm::{Entry, Seat, Slow};
 use crate::tls::Facts;
 use crate::trust::{Forwarded, Scheme};
 
@@ -51,6 +51,10 @@ pub struct Request {
     /// Since when the application could have had it, in monotonic nanoseconds, as far as that is known: its bytes may have
     /// lain in the socket for a while before they were read.
     pub offered: u64,
+    /// When the application was called, in monotonic nanoseconds; 0 before.
+    pub entered: u64,
+    /// How long the application had it, in nanoseconds.
+    pub application: u64,
     /// Status of the response, 0 while there is none.
     pub status: u16,
     /// Bytes of the response body that were handed over for sending.
@@ -84,6 +88,8 @@ impl Default for Request {
             seat: Seat::Outside,
             started: 0,
             offered: 0,
+            entered: 0,
+            application: 0,
             status: 0,
             body_sent: 0,
             trailers: Vec::new(),
@@ -116,6 +122,37 @@ impl Request {
         }
     }
 
+    /// The status that it counts with: 101 for a WebSocket, also on a stream, where nothing is switched (RFC 8441 5).
+    pub(super) fn outcome(&self) -> u16 {
+        if self.head.is_websocket && self.status == 200 {
+            101
+        } else {
+            self.status
+        }
+    }
+
+    /// What is told of it, as it ends, if it is one of the slowest.
+    ///
+    /// Those that the application could not have had do not count: who sends half a request could fill the list. Nor do
+    /// WebSockets, which last as long as somebody wants them.
+    pub(super) fn as_slow(&self, now: u64) -> Option<Slow<'_>> {
+        if self.offered == 0 || self.outcome() == 101 {
+            return None;
+        }
+        let called = if self.entered == 0 { now } else { self.entered };
+        Some(Slow {
+            entry: self.entry(0),
+            waited: called.saturating_sub(self.started),
+            application: self.application,
+            body_sent: self.body_sent,
+            version: match self.head.version {
+                Version::Http10 => 10,
+                Version::Http11 => 11,
+                Version::Http2 => 20,
+            },
+        })
+    }
+
     /// Whether the response must come without a body.
     #[must_use]
     pub fn is_head(&self) -> bool {
@@ -145,6 +182,9 @@ impl Request {
         self.gateway = None;
         self.proxied = None;
         self.tls = None;
+        self.offered = 0;
+        self.entered = 0;
+        self.application = 0;
         self.status = 0;
         self.body_sent = 0;
         self.trailers.clear();
@@ -163,5 +203,64 @@ pub(super) fn dialect_of(protocol: Protocol) -> Option<Dialect> {
         Protocol::Uwsgi => Some(Dialect::Uwsgi),
         Protocol::Scgi => Some(Dialect::Scgi),
         Protocol::FastCgi => Some(Dialect::FastCgi),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request whose head was complete at 100, which the application was called for at 130 and had for 50.
+    fn served() -> Request {
+        Request {
+            started: 100,
+            offered: 120,
+            entered: 130,
+            application: 50,
+            status: 200,
+            body_sent: 7,
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn time_of_a_slow_request_is_told_in_parts() {
+        let request = served();
+        let slow = request.as_slow(190).unwrap();
+        assert_eq!((slow.waited, slow.application, slow.body_sent), (30, 50, 7));
+        assert_eq!(slow.version, 11);
+    }
+
+    #[test]
+    fn request_that_was_turned_away_has_waited_until_its_end() {
+        let request = Request {
+            entered: 0,
+            application: 0,
+            status: 503,
+            ..served()
+        };
+        let slow = request.as_slow(190).unwrap();
+        assert_eq!((slow.waited, slow.application), (90, 0));
+    }
+
+    #[test]
+    fn request_that_the_application_could_not_have_is_none_of_the_slowest() {
+        let mut request = served();
+        request.recycle();
+        request.status = 408;
+        assert!(request.as_slow(190).is_none());
+    }
+
+    #[test]
+    fn websocket_is_none_of_the_slowest_and_counts_as_a_switch() {
+        let mut request = served();
+        request.status = 101;
+        assert!(request.as_slow(190).is_none());
+        request.head.is_websocket = true;
+        for (status, outcome) in [(200, 101), (403, 403), (0, 0)] {
+            request.status = status;
+            assert_eq!(request.outcome(), outcome);
+            assert_eq!(request.as_slow(190).is_none(), status == 200);
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::{BUCKETS, Histogram};
 use super::row::{ROWS, Row};
+use super::slow::{SLOW_ROWS, SLOW_WINDOW, SlowRow, SlowTables};
 
 /// Changes with every change of the layout, here and in `hostler/telemetry/layout.py`.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// A structure of words and the list of their names, declared once.
 macro_rules! words {
@@ -146,6 +147,8 @@ pub struct Block {
     pub gauges: Gauges,
     /// Requests in the application.
     pub rows: [Row; ROWS],
+    /// The slowest requests that have ended of late.
+    pub slowest: SlowTables,
 }
 
 /// Bytes from one block to the next: whole pages, so that workers do not share one.
@@ -184,7 +187,14 @@ pub fn layout() -> Vec<(String, usize)> {
         ("rows".to_owned(), ROWS),
         ("row_size".to_owned(), size_of::<Row>()),
         ("buckets".to_owned(), BUCKETS),
+        ("slow_rows".to_owned(), SLOW_ROWS),
+        ("slow_row_size".to_owned(), size_of::<SlowRow>()),
+        (
+            "slow_window".to_owned(),
+            usize::try_from(SLOW_WINDOW).unwrap_or(0),
+        ),
         ("block.rows".to_owned(), offset_of!(Block, rows)),
+        ("block.slowest".to_owned(), offset_of!(Block, slowest)),
         (
             "block.request_time".to_owned(),
             offset_of!(Block, request_time),
@@ -208,5 +218,6 @@ pub fn layout() -> Vec<(String, usize)> {
         );
     }
     all.extend(super::row::layout());
+    all.extend(super::slow::layout());
     all
 }

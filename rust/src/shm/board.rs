@@ -8,6 +8,7 @@ use super::block::{Block, State, VERSION, add, set};
 use super::mapping::{Mapping, Place};
 pub use super::row::Entry;
 use super::row::ROWS;
+use super::slow::{Slow, Slowest};
 
 unsafe extern "C" {
     /// POSIX `pthread_self`; Python's `threading.get_ident` is the same number.
@@ -33,6 +34,7 @@ pub struct Board {
     /// Rows that nobody has; the one that was given back last is given first, so that few pages are touched.
     free: Vec<u8>,
     in_flight: u64,
+    slowest: Slowest,
 }
 
 /// For threads that do not hold the engine.
@@ -54,6 +56,7 @@ impl Board {
             mapping: Arc::new(mapping),
             free: (0..rows).rev().collect(),
             in_flight: 0,
+            slowest: Slowest::default(),
         })
     }
 
@@ -193,11 +196,11 @@ impl Board {
         seat
     }
 
-    /// The application is done with a request.
-    pub fn leave(&mut self, seat: Seat, now: u64) {
+    /// The application is done with a request. Returns the nanoseconds that it had it.
+    pub fn leave(&mut self, seat: Seat, now: u64) -> u64 {
         let block = self.mapping.block();
         let since = match seat {
-            Seat::Outside => return,
+            Seat::Outside => return 0,
             Seat::Row(row, since) => {
                 block.rows[usize::from(row)].clear();
                 self.free.push(row);
@@ -209,13 +212,15 @@ impl Board {
             }
         };
         self.in_flight -= 1;
-        add(&block.counters.application_time, now.saturating_sub(since));
+        let time = now.saturating_sub(since);
+        add(&block.counters.application_time, time);
         if self.in_flight == 0 {
             let busy_since = block.gauges.busy_since.load(Ordering::Relaxed);
             add(&block.counters.busy_time, now.saturating_sub(busy_since));
             set(&block.gauges.busy_since, 0);
         }
         set(&block.gauges.in_flight, self.in_flight);
+        time
     }
 
     /// The first byte of a response goes out; its request was complete at `asked`.
@@ -226,10 +231,17 @@ impl Board {
             .record(now.saturating_sub(asked));
     }
 
-    /// A request has ended, which began at `asked`.
+    /// A request has ended, which began at `asked`. `describe` is called if it is one of the slowest of late, and says
+    /// nothing of one that does not count among them.
     #[inline]
-    pub fn finish(&self, status: u16, asked: u64, now: u64) {
-        let block = self.block();
+    pub fn finish<'request>(
+        &mut self,
+        status: u16,
+        asked: u64,
+        now: u64,
+        describe: impl FnOnce() -> Option<Slow<'request>>,
+    ) {
+        let block = self.mapping.block();
         let counters = &block.counters;
         let class = match status / 100 {
             1 => &counters.responses_1xx,
@@ -241,8 +253,13 @@ impl Board {
         };
         add(class, 1);
         // How long a WebSocket lasts is no measure of anything, nor is the time until somebody gave up.
+        let duration = now.saturating_sub(asked);
         if status >= 200 {
-            block.request_time.record(now.saturating_sub(asked));
+            block.request_time.record(duration);
+        }
+        if self.slowest.wants(duration, now) {
+            self.slowest
+                .keep(&block.slowest, (status, duration, now), describe);
         }
     }
 }

@@ -39,9 +39,9 @@ impl Mapping {
     pub(super) fn shared(place: Place) -> io::Result<Self> {
         let wrong = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         let lead = place.offset % ALIGNMENT;
-        if place.offset % 64 != 0 {
+        if place.offset % align_of::<Block>() as u64 != 0 {
             return Err(wrong(
-                "a block of the scoreboard begins at a multiple of 64 bytes",
+                "a block of the scoreboard begins at a multiple of a page",
             ));
         }
         let file = File::from(place.fd);
@@ -90,7 +90,7 @@ impl Mapping {
     }
 
     pub(super) fn block(&self) -> &Block {
-        // SAFETY: the map is as long as a block, aligned to 64 bytes, and lives as long as `self`; every pattern of bits is a
+        // SAFETY: the map is as long as a block, aligned as a block is, and lives as long as `self`; every pattern of bits is a
         // value of its words, and whoever else writes them does it atomically.
         unsafe { self.block.as_ref() }
     }

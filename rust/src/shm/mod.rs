@@ -3,7 +3,7 @@
 //! Theory of operation. The supervisor makes the scoreboard before it forks and gives each worker a block, which is this
 //! worker's alone to write until it ends. The engine writes numbers as it goes, each a word of its own, stored with one
 //! plain instruction: whoever reads sees each of them whole, at any moment, also when the worker was killed or hangs.
-//! What takes more than one word, the text of a request, is guarded by a sequence number ([`Row`]).
+//! What takes more than one word, the text of a request, is guarded by a sequence number ([`Row`], [`SlowRow`]).
 //!
 //! Invariants. Words are written by the thread that holds the engine, so that an addition needs no atomic
 //! read-modify-write; those that other threads may add to say so. Nothing is ever read back to decide anything.
@@ -15,6 +15,7 @@ mod crowd;
 mod histogram;
 mod mapping;
 mod row;
+mod slow;
 
 pub use block::{Block, State, layout};
 pub use board::{Board, BoardHandle, Entry, Seat};
@@ -22,3 +23,4 @@ pub use crowd::{Crowd, is_clearly_busier, load};
 pub use histogram::{BUCKETS, Histogram};
 pub use mapping::Place;
 pub use row::{ROWS, Row};
+pub use slow::{SLOW_ROWS, SLOW_WINDOW, Slow, SlowRow};

@@ -13,9 +13,9 @@ use super::block::set;
 /// Requests that a worker shows at once. Arbitrary: more than the threads that anybody gives a worker.
 pub const ROWS: usize = 64;
 
-const ID_WORDS: usize = 4;
-const METHOD_WORDS: usize = 2;
-const PATH_WORDS: usize = 20;
+pub(super) const ID_WORDS: usize = 4;
+pub(super) const METHOD_WORDS: usize = 2;
+pub(super) const PATH_WORDS: usize = 20;
 
 /// One request.
 #[repr(C, align(64))]
@@ -58,15 +58,9 @@ impl Row {
         let odd = self.sequence.load(Ordering::Relaxed) | 1;
         set(&self.sequence, odd);
         fence(Ordering::Release);
-        let (family, address) = packed(entry.client);
-        let mut lengths = u64::from(family) << 24;
-        lengths |= write_text(&self.id, entry.id);
-        lengths |= write_text(&self.method, entry.method) << 8;
-        lengths |= write_text(&self.path, entry.path) << 16;
+        let lengths = pack_entry(entry, &self.client, &self.id, &self.method, &self.path);
         set(&self.lengths, lengths);
         set(&self.thread, entry.thread);
-        set(&self.client[0], address[0]);
-        set(&self.client[1], address[1]);
         set(&self.since, since);
         self.sequence.store(odd.wrapping_add(1), Ordering::Release);
     }
@@ -80,6 +74,25 @@ impl Row {
     pub(super) fn clear(&self) {
         set(&self.since, 0);
     }
+}
+
+/// Writes the texts and the address of a request. Returns what there is of each: see [`Row`]'s `lengths`.
+#[inline]
+pub(super) fn pack_entry(
+    entry: &Entry<'_>,
+    client: &[AtomicU64; 2],
+    id: &[AtomicU64],
+    method: &[AtomicU64],
+    path: &[AtomicU64],
+) -> u64 {
+    let (family, address) = packed(entry.client);
+    set(&client[0], address[0]);
+    set(&client[1], address[1]);
+    let mut lengths = u64::from(family) << 24;
+    lengths |= write_text(id, entry.id);
+    lengths |= write_text(method, entry.method) << 8;
+    lengths |= write_text(path, entry.path) << 16;
+    lengths
 }
 
 /// Writes as much of a text as there is room for. Returns its length.

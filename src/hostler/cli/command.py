@@ -64,7 +64,7 @@ COMMANDS = {
     "status": Entry("hostler.cli.status", "status [OPTIONS]", "show what runs, and how it is"),
     "top": Entry("hostler.cli.top", "top [OPTIONS]", "watch a server: workers, latency, requests, with keys to act"),
     "requests": Entry(
-        "hostler.cli.requests", "requests [OPTIONS]", "show the requests that are in progress, the oldest first"
+        "hostler.cli.requests", "requests [OPTIONS]", "show the requests that are in progress, and the slowest of late"
     ),
     "reload": Entry(
         "hostler.cli.reload", "reload [OPTIONS]", "take new code and configuration over, without losing a request"

@@ -32,6 +32,15 @@ def format_age(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
+def format_duration(seconds: float) -> str:
+    """Write how long something took, with two or three figures: "70us", "1.3ms", "250ms", "2.1s", "3m 20s"."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f}us"
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f}ms" if seconds < 0.01 else f"{seconds * 1e3:.0f}ms"
+    return format_age(seconds)
+
+
 def format_memory(size: float | None) -> str:
     """Write a size of memory: "19M", "1.2G"; "-" for one that is not known."""
     if size is None:

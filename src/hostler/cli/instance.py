@@ -62,7 +62,10 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         Argument(("--interval",), "how often it is renewed [2s]", "DURATION", "2s"),
         Argument(("--once",), "print one picture and exit, as without a terminal"),
     ),
-    "requests": (_JSON,),
+    "requests": (
+        Argument(("--slowest",), "how many of the slowest requests of late, 0 for none [16]", "N"),
+        _JSON,
+    ),
     "reload": (_WAIT, _JSON),
     "scale": (Argument(("workers",), "how many workers, or how many more (+1) or fewer (-1)", "N|+N|-N"), _JSON),
     "upgrade": (_WAIT, _JSON),

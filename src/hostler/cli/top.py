@@ -97,6 +97,7 @@ class Top:
         self._former: Sample | None = None
         self._latest = take_sample(client)
         self._order = 0
+        self._shows_slowest = False
         self._message = ""
         self._message_until = 0.0
         self._keys: Mapping[str, Callable[[], None]] = {
@@ -106,6 +107,7 @@ class Top:
             "-": lambda: self._scale(-1),
             "s": self._show_stacks,
             "o": self._change_order,
+            "t": self._switch_requests,
         }
 
     def run(self) -> None:
@@ -125,7 +127,7 @@ class Top:
     def _draw(self) -> None:
         columns, rows = self._screen.size()
         message = self._message if self._clock.now() < self._message_until else ""
-        picture = Picture(self._former, self._latest, ORDERS[self._order], message)
+        picture = Picture(self._former, self._latest, ORDERS[self._order], message, self._shows_slowest)
         self._screen.show(render(picture, columns, rows))
 
     def _say(self, message: str) -> None:
@@ -134,6 +136,9 @@ class Top:
     def _change_order(self) -> None:
         self._order = (self._order + 1) % len(ORDERS)
         self._say(f"ordered by {ORDERS[self._order]}")
+
+    def _switch_requests(self) -> None:
+        self._shows_slowest = not self._shows_slowest
 
     def _scale(self, difference: int) -> None:
         with self._explaining():

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hostler.cli.display import clean_line, format_age, format_known, format_memory, write_table
+from hostler.cli.display import clean_line, format_age, format_duration, format_known, format_memory, write_table
 from hostler.telemetry.durations import Durations
 from hostler.telemetry.layout import BUCKETS
 
-KEYS = "r reload  + - workers  s stacks  o order  q quit"
+KEYS = "r reload  + - workers  s stacks  o order  t slowest  q quit"
+KEYS_SLOWEST = KEYS.replace("t slowest", "t in progress")
 ORDERS = ("worker", "requests", "latency", "busy", "cpu", "memory")
 _HEADER = ("WORKER", "PID", "STATE", "REQ/S", "P50", "P95", "P99", "BUSY", "FLIGHT", "OLDEST", "CPU", "MEM")
 _WIDEST_STATE = 8
@@ -69,12 +70,14 @@ class Picture:
         latest: the last one.
         order: what children are sorted by.
         message: one line on what was done last.
+        shows_slowest: whether the slowest requests of late are shown in place of those in progress.
     """
 
     former: Sample | None
     latest: Sample
     order: str = "worker"
     message: str = ""
+    shows_slowest: bool = False
 
 
 def render(picture: Picture, columns: int, lines: int | None = None) -> list[str]:
@@ -88,8 +91,9 @@ def render(picture: Picture, columns: int, lines: int | None = None) -> list[str
     rows = sorted(build_rows(picture), key=_SORTING[picture.order])
     head = [*_write_head(picture, rows), ""]
     table = _write_rows(rows)
-    foot = ["", picture.message or KEYS] if lines is not None else []
-    requests = write_requests(picture.latest.requests)
+    keys = KEYS_SLOWEST if picture.shows_slowest else KEYS
+    foot = ["", picture.message or keys] if lines is not None else []
+    requests = (write_slowest if picture.shows_slowest else write_requests)(picture.latest.requests)
     if lines is not None:
         room = max(0, lines - len(head) - len(foot))
         table = _cut(table, max(2, room - min(len(requests), _LEAST_REQUESTS) - 1), "children")
@@ -264,15 +268,37 @@ def write_requests(answer: Mapping[str, Any]) -> list[str]:
     return write_table(("AGE", "WORKER", "METHOD", "PATH", "CLIENT"), found, right=("AGE", "WORKER")) if found else []
 
 
+def write_slowest(answer: Mapping[str, Any]) -> list[str]:
+    """Write the slowest requests of late, the slowest first."""
+    told = answer.get("slowest")
+    if told is None:
+        return ["this server is too old to know its slowest requests"]
+    if not told["requests"]:
+        return [f"no request has ended in the last {format_age(told['seconds'])}"]
+    found = [
+        (
+            format_duration(request["duration"]),
+            format_age(request["ended_for"]),
+            str(request["worker"]),
+            format_status(request),
+            clean_line(request["method"]),
+            clean_line(request["path"]),
+            clean_line(request["client"]) or "-",
+        )
+        for request in told["requests"]
+    ]
+    header = ("TOOK", "AGO", "WORKER", "STATUS", "METHOD", "PATH", "CLIENT")
+    return write_table(header, found, right=header[:4])
+
+
+def format_status(request: Mapping[str, Any]) -> str:
+    """Write how a request ended: the status of its response, "lost" with its worker, or "-" without a response."""
+    return "lost" if request["is_lost"] else format_known(request["status"])
+
+
 def _percentile(durations: Durations, fraction: float) -> str:
     seconds = durations.percentile(fraction)
-    if seconds is None:
-        return "-"
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f}us"
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f}ms" if seconds < 0.01 else f"{seconds * 1e3:.0f}ms"
-    return format_age(seconds)
+    return "-" if seconds is None else format_duration(seconds)
 
 
 def scroll(lines: Sequence[str], first: int, columns: int, rows: int) -> tuple[list[str], int]:

@@ -231,9 +231,37 @@ REQUESTS = _object(
                     "thread": _integer("the thread that calls it, as `threading.get_ident` names it"),
                 }
             ),
-            "the oldest first",
+            "those in the application, the oldest first",
         ),
-        "unshown": _integer("how many more there are"),
+        "unshown": _integer("how many more there are in the application"),
+        "slowest": _object(
+            {
+                "seconds": _number("for how long up to now requests that ended are known; ten minutes at most"),
+                "requests": _list(
+                    _object(
+                        {
+                            "worker": _integer("which worker had it"),
+                            "pid": _integer("that worker's process id; it may have ended since"),
+                            "id": _text("its id, as in the access log"),
+                            "method": _text("such as GET"),
+                            "path": _text("its path; long ones are cut"),
+                            "client": _text("the client's address; empty behind a unix socket"),
+                            "protocol": _text("such as HTTP/1.1"),
+                            "status": _nullable(_integer("the status of its response; null if there was none")),
+                            "is_lost": {"type": "boolean", "description": "whether it ended with its worker"},
+                            "duration": _number("seconds from its complete head to the end of its response"),
+                            "waited": _number(
+                                "the part of that before the application was called, for a body or a turn"
+                            ),
+                            "application_time": _number("the part of that in the application"),
+                            "body_sent": _integer("bytes of its response's body"),
+                            "ended_for": _number("seconds since its end"),
+                        }
+                    ),
+                    "the slowest first",
+                ),
+            }
+        ),
     }
 )
 CHILD = _object(
@@ -314,6 +342,8 @@ STACKS = _object(
 
 # How long one request may wait for news (arbitrary; below the minute after which proxies lose patience).
 LONGEST_WAIT = 55.0
+# How many of the slowest requests are told of (arbitrary): as many as are known for certain.
+SLOWEST = 16
 _WORKER = Parameter("worker", "path", "integer", "The slot of a worker, or the process id of any child.", 1)
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -327,7 +357,19 @@ OPERATIONS: tuple[Operation, ...] = (
         LOAD,
         doc="Counts only grow: `ended` has those of workers that are gone. Ask twice, and the difference is the rate.",
     ),
-    Operation("requests", "GET", "/v1/requests", "The requests that are in the application.", REQUESTS),
+    Operation(
+        "requests",
+        "GET",
+        "/v1/requests",
+        "The requests that are in the application, and the slowest that have ended of late.",
+        REQUESTS,
+        doc="Read without asking the workers. Each keeps its 16 slowest requests of every five minutes, so that the 16 "
+        "slowest of all are known; what was kept of workers that are gone is among them. Left out are WebSockets and "
+        "requests that the server refused before the application could have had them.",
+        parameters=(
+            Parameter("slowest", "query", "integer", "How many of the slowest at most.", 0, 1_000, default=SLOWEST),
+        ),
+    ),
     Operation(
         "reload",
         "POST",

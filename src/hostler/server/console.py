@@ -145,7 +145,9 @@ class Console:
     def _answer_requests(self, call: Call) -> None:
         from hostler.server.load_report import describe_requests
 
-        call.answer(describe_requests(self._board.read()))
+        # First those that are in progress: so none is missed that ends in between.
+        reading = self._board.read()
+        call.answer(describe_requests(reading, self._board.read_slowest(int(call.arguments["slowest"]))))
 
     def _answer_status(self, call: Call) -> None:
         supervisor, now = self._supervisor, self._clock.now()

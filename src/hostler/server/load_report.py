@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hostler.telemetry.durations import BOUNDS, Durations
-from hostler.telemetry.reading import Counts, Reading, WorkerReading
+from hostler.telemetry.reading import Counts, Reading, SlowestReading, SlowRequestReading, WorkerReading
 
 _NUMBERS = (
     "requests",
@@ -82,8 +82,8 @@ def _describe_durations(durations: Durations) -> dict[str, Any]:
     return {"count": durations.count, "total": durations.total, "buckets": filled}
 
 
-def describe_requests(reading: Reading) -> dict[str, Any]:
-    """Describe the requests that are in the application, the oldest first; see `control.operation.REQUESTS`."""
+def describe_requests(reading: Reading, slowest: SlowestReading) -> dict[str, Any]:
+    """Describe the requests that are in the application, and the slowest of late; see `control.operation.REQUESTS`."""
     found = [
         {
             "worker": worker.slot,
@@ -101,4 +101,27 @@ def describe_requests(reading: Reading) -> dict[str, Any]:
     return {
         "requests": sorted(found, key=lambda each: -each["age"]),
         "unshown": sum(worker.unshown for worker in reading.workers),
+        "slowest": {
+            "seconds": slowest.seconds,
+            "requests": [_describe_slow(request) for request in slowest.requests],
+        },
+    }
+
+
+def _describe_slow(request: SlowRequestReading) -> dict[str, Any]:
+    return {
+        "worker": request.worker,
+        "pid": request.pid,
+        "id": request.id,
+        "method": request.method,
+        "path": request.path,
+        "client": request.client,
+        "protocol": request.protocol,
+        "status": request.status or None,
+        "is_lost": request.is_lost,
+        "duration": request.duration,
+        "waited": request.waited,
+        "application_time": request.application_time,
+        "body_sent": request.body_sent,
+        "ended_for": request.ended_for,
     }

@@ -1,6 +1,6 @@
 """Where everything is on the scoreboard; the engine has the same in `rust/src/shm/`, and a test compares the two.
 
-    header | block 0: totals of workers that have ended | block 1 | block 2 | ...
+    header | block 0: what workers leave that have ended | block 1 | block 2 | ...
 
 All numbers are unsigned words of 64 bits in the machine's order. Structures begin at multiples of 64 bytes, the length
 of a cache line, so that writers of one do not slow down writers of the next; blocks at multiples of a page.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Changes with every change here.
-VERSION = 2
+VERSION = 3
 # "HOSTLER\0", so that a reader knows what it was given.
 MAGIC = int.from_bytes(b"HOSTLER\0", "little")
 WORD = 8
@@ -81,6 +81,31 @@ ROW = {
 }
 ROW_SIZE = ROW["end"]
 
+# The slowest requests that have ended of late: rows of each of two windows of time, and the nanoseconds of one.
+SLOW_ROWS = 16
+SLOW_WINDOW = 300_000_000_000
+# Byte offsets within such a row, and their end.
+SLOW = {
+    "sequence": 0,
+    "ended": 8,
+    "duration": 16,
+    "waited": 24,
+    "application": 32,
+    "body_sent": 40,
+    "slot": 48,
+    "pid": 56,
+    "lengths": 64,
+    "client": 72,
+    "id": 88,
+    "method": 120,
+    "path": 136,
+    "end": 296,
+}
+SLOW_ROW_SIZE = -(-SLOW["end"] // LINE) * LINE
+# Bytes of one window's rows, and of both.
+SLOW_TABLE_SIZE = SLOW_ROWS * SLOW_ROW_SIZE
+SLOWEST_SIZE = 2 * SLOW_TABLE_SIZE
+
 
 def _lines(words: int) -> int:
     """Return the bytes that so many words take, in whole cache lines."""
@@ -99,7 +124,9 @@ REQUEST_TIME_AT = COUNTERS_AT + _lines(len(COUNTERS))
 FIRST_BYTE_TIME_AT = REQUEST_TIME_AT + _lines(1 + BUCKETS)
 GAUGES_AT = FIRST_BYTE_TIME_AT + _lines(1 + BUCKETS)
 ROWS_AT = GAUGES_AT + _lines(len(GAUGES))
-BLOCK_SIZE = -(-(ROWS_AT + ROWS * ROW_SIZE) // PAGE) * PAGE
+# Pages of their own, so that they take no more memory than they have to.
+SLOWEST_AT = -(-(ROWS_AT + ROWS * ROW_SIZE) // PAGE) * PAGE
+BLOCK_SIZE = -(-(SLOWEST_AT + SLOWEST_SIZE) // PAGE) * PAGE
 # All of a block that grows only, so that blocks can be added word by word.
 SUMS_SIZE = GAUGES_AT - COUNTERS_AT
 

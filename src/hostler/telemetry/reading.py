@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import reduce
 from typing import Any, Literal
@@ -109,6 +109,56 @@ class RequestReading:
     client: str
     age: float
     thread: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequestReading:
+    """A request that has ended, and took long.
+
+    Attributes:
+        worker: which worker had it, from 1.
+        pid: that worker's process id; it may be gone.
+        id: its id, as in the access log; cut after 32 characters.
+        method: such as "GET".
+        path: its path, cut after 160 bytes.
+        client: the client's address; "" behind a unix socket.
+        protocol: such as "HTTP/1.1"; "" where it is not known.
+        status: of its response; 0 if there was none.
+        is_lost: whether it ended with its worker, whatever was answered before.
+        duration: seconds from its complete head to its end; of one that is lost, from the call of the application.
+        waited: the part of that before the application was called: for its body, and for its turn.
+        application_time: the part of that in the application.
+        body_sent: bytes of its response's body.
+        ended_for: seconds since its end.
+    """
+
+    worker: int
+    pid: int
+    id: str
+    method: str
+    path: str
+    client: str
+    protocol: str
+    status: int
+    is_lost: bool
+    duration: float
+    waited: float
+    application_time: float
+    body_sent: int
+    ended_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowestReading:
+    """The slowest requests of late, of all workers, those that have ended meanwhile included.
+
+    Attributes:
+        seconds: the time that is covered, up to now.
+        requests: the slowest first.
+    """
+
+    seconds: float = 0.0
+    requests: Sequence[SlowRequestReading] = ()
 
 
 @dataclass(frozen=True, slots=True)

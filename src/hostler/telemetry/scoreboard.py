@@ -1,10 +1,10 @@
 """The scoreboard: what workers tell of themselves in shared memory, read without asking them.
 
 Theory: the supervisor makes it (`Scoreboard.make`), gives each worker a block before it is forked (`allot`) and takes
-the block back when the worker has ended (`free`), adding what it did to the totals, so that sums never decrease. A
-block belongs to one child, not to a slot, so that a worker and its successor do not share one. The engine writes
-without locks; see `rust/src/shm/`. Anybody with the descriptor can read (`read`): a worker that hangs, that was
-killed, or that is being replaced is read like any other.
+the block back when the worker has ended (`free`), adding what it did to the totals, so that sums never decrease, and
+keeping its slowest requests beside them. A block belongs to one child, not to a slot, so that a worker and its
+successor do not share one. The engine writes without locks; see `rust/src/shm/`. Anybody with the descriptor can read
+(`read`): a worker that hangs, that was killed, or that is being replaced is read like any other.
 
 Invariants: only the supervisor calls what changes the board, from one thread. A reader never waits, and believes
 nothing: a worker can write what it likes into the memory, and the worst that comes of it is wrong numbers.
@@ -12,7 +12,6 @@ nothing: a worker can write what it likes into the memory, and the worst that co
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -26,10 +25,18 @@ from hostler.system.shared_memory import (
     shared_memory_size,
     write_shared_memory,
 )
-from hostler.telemetry import layout
+from hostler.telemetry import layout, slowest
 from hostler.telemetry.durations import Durations
 from hostler.telemetry.layout import BLOCK_SIZE, BUCKETS, WORD
-from hostler.telemetry.reading import Counts, Reading, RequestReading, WorkerReading, WorkerState
+from hostler.telemetry.reading import (
+    Counts,
+    Reading,
+    RequestReading,
+    SlowestReading,
+    WorkerReading,
+    WorkerState,
+)
+from hostler.telemetry.text import read_address, read_text
 
 # The first blocks; more are added as they are needed. Arbitrary: memory is taken when it is written.
 FIRST_BLOCKS = 16
@@ -135,19 +142,46 @@ class Scoreboard:
         block = self._blocks.pop(child, None)
         if block is None:
             return None
-        last = self._read_worker(block, self._clock())
+        now = self._clock()
+        last = self._read_worker(block, now)
         start = layout.block_at(block)
         self._begin_change()
         self._add_to_totals(block, last)
         if last is not None:
             self._add_to_slot(last)
+            self._keep_slowest(block, last, now)
         write_shared_memory(self.fd, start, bytes(layout.ROWS_AT))
         for row in range(layout.ROWS):
             at = start + layout.ROWS_AT + row * layout.ROW_SIZE + layout.ROW["since"]
             if self._read_word(at):
                 self._write_words(at, (0,))
+        self._forget_slowest(block)
         self._end_change()
         return last
+
+    def _keep_slowest(self, block: int, last: WorkerReading, now: int) -> None:
+        """Keep the slowest requests of a worker that has ended, and of those that it has taken along."""
+        lost = self._taken_rows(block) if last.in_flight else ()
+        rows = [
+            *self._read_slow_rows(0, now),
+            *(slowest.sign_row(row, last.slot, last.pid) for row in self._read_slow_rows(block, now)),
+            *(slowest.build_lost_row(row, now, last.slot, last.pid) for row in lost),
+        ]
+        for place, row in slowest.choose_rows(rows, now):
+            self._write_row(layout.block_at(0) + layout.SLOWEST_AT + place, row)
+
+    def _forget_slowest(self, block: int) -> None:
+        start = layout.block_at(block) + layout.SLOWEST_AT
+        for place, row in slowest.split_tables(read_shared_memory(self.fd, start, layout.SLOWEST_SIZE)):
+            if any(row):
+                self._write_words(start + place + layout.SLOW["ended"], (0,))
+
+    def _write_row(self, at: int, row: bytes) -> None:
+        """Write a row, of which the first word is its sequence number, for readers that may be at it."""
+        sequence = self._read_word(at) | 1
+        self._write_words(at, (sequence,))
+        write_shared_memory(self.fd, at + WORD, row[WORD:])
+        self._write_words(at, ((sequence + 1) % 2**64,))
 
     def _add_to_totals(self, block: int, last: WorkerReading | None) -> None:
         sums = self._words(block, layout.COUNTERS_AT, layout.SUMS_SIZE)
@@ -191,15 +225,50 @@ class Scoreboard:
                 return reading
         return replace(self._read_all(), is_consistent=False)
 
+    def read_slowest(self, limit: int) -> SlowestReading:
+        """Read the slowest requests that have ended of late, no more than `limit`. Never waits, never fails."""
+        for _ in range(ATTEMPTS):
+            epoch = self._read_word(layout.HEADER_OFFSETS["epoch"])
+            reading = self._read_all_slow(limit)
+            if epoch % 2 == 0 and epoch == self._read_word(layout.HEADER_OFFSETS["epoch"]):
+                return reading
+        return self._read_all_slow(limit)
+
+    def _read_all_slow(self, limit: int) -> SlowestReading:
+        now = self._clock()
+        header = self._header()
+        rows: list[bytes] = []
+        for block in range(1, self._count_blocks(header)):
+            who = _named(layout.IDENTITY, self._words(block, 0, layout.COUNTERS_AT), layout.IDENTITY_AT)
+            if who["child"]:
+                found = self._read_slow_rows(block, now)
+                rows += (slowest.sign_row(row, who["slot"], who["pid"]) for row in found)
+        # At last: what a worker leaves that ends meanwhile is found here, or was found there.
+        rows += self._read_slow_rows(0, now)
+        seconds = slowest.covered_time(now, header["made_at"]) / _SECOND
+        return SlowestReading(seconds, slowest.build_requests(rows, now, limit))
+
+    def _read_slow_rows(self, block: int, now: int) -> Iterator[bytes]:
+        """Yield the rows of a block whose requests are of late."""
+        start = layout.block_at(block) + layout.SLOWEST_AT
+        tables, again = (read_shared_memory(self.fd, start, layout.SLOWEST_SIZE) for _ in range(2))
+        for place, first in slowest.split_tables(tables):
+            is_whole = slowest.is_whole(first, again[place : place + WORD])
+            row = first if is_whole else self._read_row(start + place, layout.SLOW_ROW_SIZE)
+            if row is not None and slowest.is_of_late(row, now):
+                yield row
+
     def _read_all(self) -> Reading:
         now = self._clock()
         header = self._header()
-        room = (shared_memory_size(self.fd) - layout.HEADER_SIZE) // BLOCK_SIZE
-        blocks = min(header["blocks"], room, MOST_BLOCKS)
-        found = [self._read_worker(block, now) for block in range(1, blocks)]
+        found = [self._read_worker(block, now) for block in range(1, self._count_blocks(header))]
         workers = sorted((each for each in found if each is not None), key=lambda each: (each.slot, each.child))
         totals = self._words(0, layout.COUNTERS_AT, layout.SUMS_SIZE)
         return Reading(now / _SECOND, header["made_at_unix"] / _SECOND, tuple(workers), _build_counts(totals))
+
+    def _count_blocks(self, header: dict[str, int]) -> int:
+        room = (shared_memory_size(self.fd) - layout.HEADER_SIZE) // BLOCK_SIZE
+        return min(header["blocks"], room, MOST_BLOCKS)
 
     def _read_worker(self, block: int, now: int) -> WorkerReading | None:
         words = self._words(block, 0, layout.ROWS_AT)
@@ -208,7 +277,8 @@ class Scoreboard:
             return None
         gauges = _named(layout.GAUGES, words, layout.GAUGES_AT)
         counts = _build_counts(words[layout.COUNTERS_AT // WORD : layout.GAUGES_AT // WORD])
-        requests = tuple(self._read_rows(block, now)) if gauges["in_flight"] else ()
+        rows = self._taken_rows(block) if gauges["in_flight"] else ()
+        requests = tuple(_build_request(row, now) for row in rows)
         return WorkerReading(
             child=who["child"],
             pid=who["pid"],
@@ -236,27 +306,29 @@ class Scoreboard:
             ),
         )
 
-    def _read_rows(self, block: int, now: int) -> Iterator[RequestReading]:
-        """Yield the requests of a worker, the oldest first."""
+    def _taken_rows(self, block: int) -> list[bytes]:
+        """Return the rows of a worker's requests, the oldest first."""
         start = layout.block_at(block) + layout.ROWS_AT
         rows = read_shared_memory(self.fd, start, layout.ROWS * layout.ROW_SIZE)
         taken = []
         for index in range(layout.ROWS):
             at = index * layout.ROW_SIZE
             since = _WORD.unpack_from(rows, at + layout.ROW["since"])[0]
-            row = self._read_row(start + at) if since else None
+            row = self._read_row(start + at, layout.ROW_SIZE) if since else None
             if row is not None:
                 taken.append(row)
-        for row in sorted(taken, key=lambda row: _WORD.unpack_from(row, layout.ROW["since"])[0]):
-            yield _build_request(row, now)
+        return sorted(taken, key=lambda row: _WORD.unpack_from(row, layout.ROW["since"])[0])
 
-    def _read_row(self, at: int) -> bytes | None:
-        """Return a row that is taken and was not written to meanwhile, or None."""
+    def _read_row(self, at: int, size: int) -> bytes | None:
+        """Return a row that is taken and was not written to meanwhile, or None.
+
+        Its first word is the sequence number; the second is 0 while nobody has it.
+        """
         for _ in range(ROW_ATTEMPTS):
-            row = read_shared_memory(self.fd, at, layout.ROW_SIZE)
-            sequence, since = struct.unpack_from("=2Q", row)
+            row = read_shared_memory(self.fd, at, size)
+            sequence, is_taken = struct.unpack_from("=2Q", row)
             if sequence % 2 == 0 and sequence == self._read_word(at):
-                return row if since else None
+                return row if is_taken else None
         return None
 
     def _header(self) -> dict[str, int]:
@@ -318,26 +390,10 @@ def _build_request(row: bytes, now: int) -> RequestReading:
     since, thread, lengths = struct.unpack_from("=3Q", row, layout.ROW["since"])
     id_length, method_length, path_length, family = lengths.to_bytes(8, "little")[:4]
     return RequestReading(
-        id=_text(row, "id", "method", id_length),
-        method=_text(row, "method", "path", method_length),
-        path=_text(row, "path", "end", path_length),
-        client=_address(row, family),
+        id=read_text(row, layout.ROW, "id", "method", id_length),
+        method=read_text(row, layout.ROW, "method", "path", method_length),
+        path=read_text(row, layout.ROW, "path", "end", path_length),
+        client=read_address(row, layout.ROW["client"], family),
         age=_seconds(now, since),
         thread=thread,
     )
-
-
-def _text(row: bytes, part: str, following: str, length: int) -> str:
-    start = layout.ROW[part]
-    return row[start : min(start + length, layout.ROW[following])].decode("utf-8", "replace")
-
-
-def _address(row: bytes, family: int) -> str:
-    start = layout.ROW["client"]
-    match family:
-        case 4:
-            return str(ipaddress.IPv4Address(row[start : start + 4]))
-        case 6:
-            return str(ipaddress.IPv6Address(row[start : start + 16]))
-        case _:
-            return ""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler.cli.top_view import ORDERS, Picture, Sample, build_rows, render, scroll, write_requests
+from hostler.cli.requests import write_slowest as list_slowest
+from hostler.cli.top_view import ORDERS, Picture, Sample, build_rows, render, scroll, write_requests, write_slowest
 from hostler.server.load_report import describe_counts
 from hostler.telemetry.durations import BOUNDS, Durations
 from hostler.telemetry.layout import BUCKETS
@@ -101,19 +102,58 @@ def test_nothing_that_a_client_sends_moves_the_cursor() -> None:
     assert line.isprintable()
 
 
+def slow(**changes: object) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "worker": 1, "pid": 101, "id": "abc", "method": "GET", "path": "/report", "client": "", "status": 200,
+        "is_lost": False, "duration": 2.5, "waited": 0.0004, "application_time": 2.4, "ended_for": 80.0,
+    }  # fmt: skip
+    return {**facts, **changes}
+
+
+def test_slowest_requests_are_shown_in_place_of_those_in_progress() -> None:
+    found = [slow(), slow(duration=0.25, status=None), slow(duration=0.0031, is_lost=True, status=None)]
+    answer = {"requests": [], "unshown": 0, "slowest": {"seconds": 340.0, "requests": found}}
+    made = sample(5.0, [child(1)], [])
+    picture = Picture(None, Sample(made.status, made.load, answer), shows_slowest=True)
+    lines = [line.split() for line in render(picture, 100, 24)]
+    assert ["2.5s", "1m", "20s", "1", "200", "GET", "/report", "-"] in lines
+    assert ["250ms", "1m", "20s", "1", "-", "GET", "/report", "-"] in lines
+    assert ["3.1ms", "1m", "20s", "1", "lost", "GET", "/report", "-"] in lines
+
+
+def test_slowest_requests_are_told_for_people() -> None:
+    header, titles, line = list_slowest({"seconds": 340.0, "requests": [slow(path="/\x1b[2J")]})
+    assert header == "the slowest that ended in the last 5m 40s:"
+    assert " ".join(titles.split()) == "TOOK WAITED IN APP STATUS AGO WORKER PID CLIENT METHOD PATH ID"
+    assert " ".join(line.split()) == "2.5s 400us 2.4s 200 1m 20s 1 101 - GET /\\x1b[2J abc"
+    assert list_slowest({"seconds": 12.0, "requests": []}) == ["no request has ended in the last 12s"]
+    assert write_slowest({"requests": [], "slowest": {"seconds": 12.0, "requests": []}}) == [
+        "no request has ended in the last 12s"
+    ]
+
+
+def test_server_of_a_former_version_knows_no_slowest_requests() -> None:
+    assert write_slowest({"requests": [], "unshown": 0}) == ["this server is too old to know its slowest requests"]
+
+
 @given(
     columns=st.integers(1, 200),
     lines=st.integers(1, 60),
     count=st.integers(0, 40),
     requests=st.integers(0, 40),
     text=st.text(max_size=300),
+    shows_slowest=st.booleans(),
 )
-def test_picture_fits_the_terminal(columns: int, lines: int, count: int, requests: int, text: str) -> None:
+def test_picture_fits_the_terminal(
+    columns: int, lines: int, count: int, requests: int, text: str, *, shows_slowest: bool
+) -> None:
     found = [{"age": 1.5, "worker": 1, "method": "GET", "path": text, "client": "10.0.0.1"} for _ in range(requests)]
     reload = {"outcome": "abandoned", "message": text, "age": 4.0}
     made = sample(5.0, [child(slot) for slot in range(1, count + 1)], [], name=text, last_reload=reload)
-    picture = Picture(None, Sample(made.status, made.load, {"requests": found}), message=text.replace("\n", " "))
-    drawn = render(picture, columns, lines)
+    slowest = {"seconds": 5.0, "requests": [slow(path=text, client=text) for _ in range(requests)]}
+    latest = Sample(made.status, made.load, {"requests": found, "slowest": slowest})
+    message = text.replace("\n", " ")
+    drawn = render(Picture(None, latest, message=message, shows_slowest=shows_slowest), columns, lines)
     assert len(drawn) <= max(lines, 2)
     assert all(len(line) <= columns and "\n" not in line for line in drawn)
 

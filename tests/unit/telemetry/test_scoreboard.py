@@ -73,6 +73,10 @@ def test_engine_and_reader_agree_on_the_layout() -> None:
         "rows": layout.ROWS,
         "row_size": layout.ROW_SIZE,
         "buckets": layout.BUCKETS,
+        "slow_rows": layout.SLOW_ROWS,
+        "slow_row_size": layout.SLOW_ROW_SIZE,
+        "slow_window": layout.SLOW_WINDOW,
+        "block.slowest": layout.SLOWEST_AT,
         "block.rows": layout.ROWS_AT,
         "block.request_time": layout.REQUEST_TIME_AT,
         "block.first_byte_time": layout.FIRST_BYTE_TIME_AT,
@@ -82,6 +86,7 @@ def test_engine_and_reader_agree_on_the_layout() -> None:
         "counters": layout.offsets(layout.COUNTERS, layout.COUNTERS_AT),
         "gauges": layout.offsets(layout.GAUGES, layout.GAUGES_AT),
         "row": layout.ROW,
+        "slow": layout.SLOW,
     }
     mine |= {f"{group}.{name}": offset for group, names in groups.items() for name, offset in names.items()}
     assert scoreboard_layout() == mine
@@ -276,6 +281,9 @@ def test_garbage_is_read_like_anything_else(board: Board, seed: int, blocks: int
     reading = board.read()
     later = board.read()
     interval = compare(reading, later)
+    for request in board.scoreboard.read_slowest(1_000).requests:
+        assert request.ended_for >= 0
+        assert 0 <= len(request.path) <= 160
     assert reading.counts.request_time.percentile(0.5) is not None or reading.counts.request_time.count == 0
     assert interval.requests_per_second >= 0
     for worker in reading.workers:
