@@ -116,6 +116,7 @@ class EngineSettings:
     signal_fd: int = -1
     lifeline_fd: int = -1  # end of file means that the supervisor is gone
     tls_fd: int = -1  # certificates and keys of TLS listeners, written by `hostler.tls.store`
+    challenges_fd: int = -1  # answers to authorities, written by `hostler.tls.challenges`
     # Deadlines.
     head_timeout: float = 30.0
     body_timeout: float = 30.0

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use crate::access_log::AccessLog;
-use crate::codec::http1::{DateCache, Limits, Refusal, write_redirect, write_refusal};
+use crate::codec::http1::{DateCache, Limits, Refusal, write_brief, write_redirect, write_refusal};
 use crate::codec::ws::{DeflateParams, Deflater};
 use crate::net::Peer;
 use crate::request_id::{ID_LEN, RequestIds, accept};
 use crate::shm::{Board, Seat};
 use crate::time::{Millis, Now, coarse_millis, monotonic_nanos, unix_nanos};
+use crate::tls::Challenges;
 use crate::trust::{Forwarded, Networks, PeerAddr, Precedence, resolve};
 
 use super::{ConnId, Request, Retired, WebSocketSettings};
@@ -132,6 +133,8 @@ pub struct Context {
     pub board: Board,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
+    /// What authorities are answered in place of the application.
+    pub challenges: Option<Challenges>,
     /// Lines for the server log, to be taken by whoever can write it.
     pub notices: Vec<String>,
     pub(super) scratch: Vec<u8>,
@@ -164,6 +167,7 @@ impl Context {
             finished: 0,
             board,
             access_log,
+            challenges: None,
             notices: Vec::new(),
             scratch: vec![0; SCRATCH],
             gathered: Vec::new(),
@@ -310,6 +314,29 @@ impl Context {
     pub(super) fn write_redirect(&mut self, out: &mut Vec<u8>, location: &[u8]) {
         let date = self.date.get(unix_nanos() / 1_000_000_000);
         write_redirect(out, location, date, self.settings.server_header.as_bytes());
+    }
+
+    /// Writes the answer to an authority that looks whether we have a name, if that is what is asked for and there is one.
+    /// Returns how long its body is.
+    pub(super) fn write_challenge(
+        &mut self,
+        out: &mut Vec<u8>,
+        path: &[u8],
+        is_head: bool,
+    ) -> Option<usize> {
+        let date = self.date.get(unix_nanos() / 1_000_000_000);
+        match self.challenges.as_mut()?.find(path) {
+            Ok(answer) => {
+                let answer = answer?;
+                let server = self.settings.server_header.as_bytes();
+                write_brief(out, answer, date, server, is_head);
+                Some(if is_head { 0 } else { answer.len() })
+            }
+            Err(fault) => {
+                self.notice(format!("going on with what there was: {fault}"));
+                None
+            }
+        }
     }
 
     /// Names the request and notes what trusted proxies say about it.

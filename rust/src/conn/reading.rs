@@ -8,6 +8,7 @@ use crate::codec::http1::{
 };
 use crate::codec::http2::PREFACE_LINE;
 use crate::net::{Protocol, Transfer};
+use crate::tls::Challenges;
 use crate::trust::Scheme;
 
 use super::body::Store;
@@ -333,6 +334,12 @@ impl Conn {
     /// those `left` bytes at its end that belong to the next request.
     pub(super) fn admit(&mut self, mut request: Box<Request>, rest: &[u8], context: &mut Context) {
         self.prepare(&mut request, context);
+        if Challenges::concerns(request.head.path.of(&request.bytes)) {
+            match self.answer_authority(request, context) {
+                Some(others) => request = others,
+                None => return,
+            }
+        }
         if let Some(port) = context.settings.https_port {
             if self.protocol == Protocol::Http && !request.is_https() {
                 self.redirect(request, port, context);
@@ -384,6 +391,33 @@ impl Conn {
         } else {
             self.buffer_body(request, rest, context);
         }
+    }
+
+    /// Answers an authority that looks whether we have a name (RFC 8555 8.3), whichever the name is. Gives other requests
+    /// back.
+    ///
+    /// It comes without TLS at first, but goes where a proxy redirects it to. A web server in front that speaks a gateway
+    /// protocol answers by itself.
+    pub(super) fn answer_authority(
+        &mut self,
+        request: Box<Request>,
+        context: &mut Context,
+    ) -> Option<Box<Request>> {
+        let head = &request.head;
+        let method = head.method.of(&request.bytes);
+        let is_head = method == b"HEAD";
+        let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
+        if self.protocol != Protocol::Http || has_body || !(is_head || method == b"GET") {
+            return Some(request);
+        }
+        let mut answer = Vec::new();
+        let path = head.path.of(&request.bytes);
+        let Some(length) = context.write_challenge(&mut answer, path, is_head) else {
+            return Some(request);
+        };
+        self.left = 0;
+        self.conclude_unasked(request, 200, length as u64, &answer, context);
+        None
     }
 
     /// Sends a client that came without TLS to the port that speaks it.

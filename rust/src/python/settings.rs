@@ -13,7 +13,7 @@ use crate::conn::{Http2Settings, Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
 use crate::shm::{Board, Crowd, Place};
 use crate::time::{Millis, unix_nanos};
-use crate::tls::{Contents, Store};
+use crate::tls::{Challenges, Contents, Store};
 use crate::trust::{Networks, Precedence};
 use crate::worker::{Overload, Routes, WorkerSettings, check_pattern};
 
@@ -31,6 +31,7 @@ pub(super) struct EngineSettings {
     signal_fd: RawFd,
     lifeline_fd: RawFd,
     tls_fd: RawFd,
+    challenges_fd: RawFd,
     head_timeout: f64,
     body_timeout: f64,
     keep_alive_timeout: f64,
@@ -212,6 +213,13 @@ impl EngineSettings {
         };
         Store::open(fd, unix_seconds())
             .map(Some)
+            .map_err(|fault| PyValueError::new_err(fault.to_string()))
+    }
+
+    pub(super) fn open_challenges(&self) -> PyResult<Option<Challenges>> {
+        duplicate_optional(self.challenges_fd)?
+            .map(Challenges::open)
+            .transpose()
             .map_err(|fault| PyValueError::new_err(fault.to_string()))
     }
 

@@ -87,7 +87,8 @@ impl Shared {
         let board = settings.open_board()?;
         board.begin(monotonic_nanos(), threads);
         let scoreboard = board.handle();
-        let context = Context::new(settings.for_connections(driver)?, access_log, board);
+        let mut context = Context::new(settings.for_connections(driver)?, access_log, board);
+        context.challenges = settings.open_challenges()?;
         let worker = Worker::new(context, settings.for_worker()?, listeners)?;
         let mailbox = Mailbox::new(worker.waker());
         Ok(Arc::new(Self {

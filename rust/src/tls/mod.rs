@@ -1,4 +1,5 @@
-//! What TLS listeners present and ask for: certificates by name, versions, client certificates, ticket keys.
+//! What TLS listeners present and ask for: certificates by name, versions, client certificates, ticket keys; and what the
+//! authorities that sign certificates are answered over HTTP.
 //!
 //! Theory of operation. The supervisor writes all of it into a file in memory that its workers inherit (`store`), and
 //! again whenever certificates or keys change; a worker looks at the number in front of it for each new connection, which
@@ -8,13 +9,16 @@
 //! across reloads. Nothing here touches a socket; `net` drives the handshakes.
 
 mod base64;
+mod challenges;
 mod facts;
+mod handed;
 mod material;
 mod profile;
 mod resolver;
 mod store;
 mod ticket;
 
+pub use challenges::Challenges;
 pub use facts::{ClientCertificate, Facts};
 pub use material::Fault;
 pub use profile::Profile;

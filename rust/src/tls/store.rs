@@ -1,28 +1,20 @@
-//! The file in memory through which the supervisor gives its workers certificates and keys.
-//!
-//! It begins with a number, odd while it is being written, and the length of what follows: records of a letter, a length
-//! of four bytes and as many bytes. Numbers are little-endian. `hostler.tls.store` writes it.
+//! The file in memory through which the supervisor gives its workers certificates and keys. `hostler.tls.contents` writes
+//! its records.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
 use super::Fault;
+use super::handed::{Handed, malformed, record};
 use super::material::{Offer, Source};
 use super::profile::{ClientAuth, Demands, Profile};
 use super::resolver::Resolver;
 
-const HEADER: usize = 16;
-
 /// Far above what a thousand certificates take.
 const MAX_LENGTH: u64 = 64 << 20;
-
-/// Times that a file is read anew because it was being written. Each write takes microseconds.
-const TRIES: u32 = 100;
 
 /// Letters of records.
 mod letter {
@@ -164,27 +156,10 @@ impl Contents {
     }
 }
 
-fn malformed() -> Fault {
-    Fault::new("the certificates could not be handed over: a record is malformed")
-}
-
-type Record<'a> = (u8, &'a [u8], &'a [u8]);
-
-fn record(bytes: &[u8]) -> Result<Option<Record<'_>>, Fault> {
-    let Some((&letter, rest)) = bytes.split_first() else {
-        return Ok(None);
-    };
-    let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    let (value, rest) = rest.split_at_checked(length).ok_or_else(malformed)?;
-    Ok(Some((letter, value, rest)))
-}
-
 /// The file, and what was in it when it was last read.
 #[derive(Debug)]
 pub struct Store {
-    file: File,
-    number: u64,
+    file: Handed,
     /// What was in it.
     pub contents: Contents,
 }
@@ -196,8 +171,7 @@ impl Store {
     /// When it cannot be read, or what is in it cannot be used.
     pub fn open(fd: OwnedFd, now: i64) -> Result<Self, Fault> {
         let mut store = Self {
-            file: File::from(fd),
-            number: 0,
+            file: Handed::new(fd, "the certificates", MAX_LENGTH),
             contents: Contents::default(),
         };
         store.read(now)?;
@@ -209,44 +183,16 @@ impl Store {
     /// # Errors
     /// When it cannot be read, or what is in it cannot be used; not again before it has changed once more.
     pub fn refresh(&mut self, now: i64) -> Result<(), Fault> {
-        let (number, _) = self.header()?;
-        if number == self.number || number % 2 == 1 {
-            return Ok(());
+        if self.file.has_changed()? {
+            self.read(now)
+        } else {
+            Ok(())
         }
-        self.read(now)
     }
 
     fn read(&mut self, now: i64) -> Result<(), Fault> {
-        let bytes = self.read_whole()?;
+        let bytes = self.file.read()?;
         self.contents = Contents::build(&bytes, now)?;
         Ok(())
-    }
-
-    fn header(&self) -> Result<(u64, u64), Fault> {
-        let mut header = [0; HEADER];
-        self.file
-            .read_exact_at(&mut header, 0)
-            .map_err(|error| Fault::new(format!("the certificates cannot be read: {error}")))?;
-        let (number, rest) = header.split_first_chunk().ok_or_else(malformed)?;
-        let (length, _) = rest.split_first_chunk().ok_or_else(malformed)?;
-        Ok((u64::from_le_bytes(*number), u64::from_le_bytes(*length)))
-    }
-
-    /// Reads until nothing was written meanwhile.
-    fn read_whole(&mut self) -> Result<Vec<u8>, Fault> {
-        for _ in 0..TRIES {
-            let before = self.header()?;
-            let (number, length) = before;
-            if number % 2 == 0 && length <= MAX_LENGTH {
-                let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-                let read = self.file.read_exact_at(&mut bytes, HEADER as u64);
-                if read.is_ok() && self.header()? == before {
-                    self.number = number;
-                    return Ok(bytes);
-                }
-            }
-            std::thread::yield_now();
-        }
-        Err(Fault::new("the certificates are written without end"))
     }
 }

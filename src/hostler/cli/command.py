@@ -72,6 +72,11 @@ COMMANDS = {
     "scale": Entry(
         "hostler.cli.scale", "scale N|+N|-N [OPTIONS]", "change the number of workers, until the next reload"
     ),
+    "challenge": Entry(
+        "hostler.cli.challenge",
+        "challenge [ANSWER] [OPTIONS]",
+        "answer an authority that checks whether we have a name (a hook for certbot)",
+    ),
     "upgrade": Entry(
         "hostler.cli.upgrade", "upgrade [OPTIONS]", "replace the running program itself, without losing a request"
     ),
@@ -86,7 +91,9 @@ COMMANDS = {
 }
 
 # The commands that talk to a running server.
-WITH_INSTANCE = ("status", "top", "requests", "reload", "scale", "upgrade", "stop", "logs", "reopen", "stacks")
+WITH_INSTANCE = (
+    *("status", "top", "requests", "reload", "scale", "challenge", "upgrade", "stop", "logs", "reopen", "stacks"),
+)
 # The commands that take the options of the schema.
 WITH_OPTIONS = ("run", "dev", "check", "doctor", "config", "generate")
 

@@ -68,6 +68,16 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     ),
     "reload": (_WAIT, _JSON),
     "scale": (Argument(("workers",), "how many workers, or how many more (+1) or fewer (-1)", "N|+N|-N"), _JSON),
+    "challenge": (
+        Argument(
+            ("answer",),
+            "the key authorization: token, full stop and thumbprint [$CERTBOT_VALIDATION]",
+            "ANSWER",
+            optional=True,
+        ),
+        Argument(("--remove",), "answer no longer; the token alone will do"),
+        _JSON,
+    ),
     "upgrade": (_WAIT, _JSON),
     "stop": (Argument(("--now",), "drop requests that are in progress"), _WAIT),
     "logs": (

@@ -86,6 +86,10 @@ class ControlClient:
         """Ask for something to be done; see `request`."""
         return self.request("POST", path, body, timeout)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """Ask for something to be taken away; see `request`."""
+        return self.request("DELETE", path, None, TIMEOUT)
+
     def request(
         self, method: str, target: str, body: Mapping[str, object] | None, timeout: float | None
     ) -> dict[str, Any]:

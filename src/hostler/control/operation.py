@@ -308,6 +308,12 @@ STATUS = _object(
         "children": _list(CHILD),
     }
 )
+CHALLENGE = _object(
+    {
+        "token": _text("the token that it is about"),
+        "challenges": _integer("how many are answered now"),
+    }
+)
 THREAD = _object(
     {
         "id": _integer("its number in the kernel"),
@@ -418,6 +424,29 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/reopen",
         "Open the log files again, after they were moved away.",
         _object({"children": _integer("how many children were told")}),
+    ),
+    Operation(
+        "add_challenge",
+        "POST",
+        "/v1/challenges",
+        "Answer an authority that looks over HTTP whether the server has a name (ACME, RFC 8555 8.3).",
+        CHALLENGE,
+        doc="Answered when every worker gives it at `/.well-known/acme-challenge/TOKEN`, until it is taken back or the "
+        "server ends. The latest 1,000 are kept.",
+        parameters=(
+            Parameter(
+                "key_authorization", "body", "string", "The token, a full stop and the thumbprint of the account's key."
+            ),
+        ),
+    ),
+    Operation(
+        "remove_challenge",
+        "DELETE",
+        "/v1/challenges/{token}",
+        "Leave such a path to the application again.",
+        CHALLENGE,
+        parameters=(Parameter("token", "path", "string", "The token."),),
+        refusals={404: "There is no answer to it."},
     ),
     Operation(
         "logs",

@@ -22,6 +22,7 @@ from hostler.system.vitals import read_vitals
 from hostler.telemetry.log_tail import LogTail
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
+from hostler.tls.challenges import Challenges
 
 # Seconds that a child gets to say what it is doing. One that runs Python does so in milliseconds.
 REPORT_TIMEOUT = 1.0
@@ -54,7 +55,12 @@ class Console:
     """Implements `supervisor.shell.Attendant`."""
 
     def __init__(
-        self, describe: Callable[[], Mapping[str, Any]], tail: LogTail, board: Scoreboard, clock: Clock
+        self,
+        describe: Callable[[], Mapping[str, Any]],
+        tail: LogTail,
+        board: Scoreboard,
+        clock: Clock,
+        challenges: Challenges,
     ) -> None:
         """Begin without a socket; `serve` brings one.
 
@@ -63,11 +69,13 @@ class Console:
             tail: the latest records of the server log.
             board: what workers tell of themselves.
             clock: tells the time.
+            challenges: what authorities are answered.
         """
         self._describe = describe
         self._tail = tail
         self._board = board
         self._clock = clock
+        self._challenges = challenges
         self._log = logging.getLogger("hostler")
         self._started = clock.now()
         self._supervisor: Supervisor
@@ -88,6 +96,8 @@ class Console:
             "stop": self._stop,
             "reopen": self._reopen,
             "upgrade": self._upgrade,
+            "add_challenge": self._add_challenge,
+            "remove_challenge": self._remove_challenge,
             "logs": self._answer_logs,
             "stacks": self._ask_all,
             "worker_stacks": self._ask_one,
@@ -270,6 +280,23 @@ class Console:
     def _reopen(self, call: Call) -> None:
         self._supervisor.command(Command.REOPEN_LOGS)
         call.answer({"children": len(self._supervisor.children())})
+
+    def _add_challenge(self, call: Call) -> None:
+        try:
+            token = self._challenges.add(call.arguments.get("key_authorization", ""))
+        except ValueError as error:
+            call.refuse(400, str(error))
+            return
+        self._note(call, f"an answer to the challenge {token}")
+        call.answer({"token": token, "challenges": len(self._challenges)})
+
+    def _remove_challenge(self, call: Call) -> None:
+        token = call.arguments["token"]
+        if not self._challenges.remove(token):
+            call.refuse(404, f"there is no answer to a challenge {token[:200]!r}")
+            return
+        self._note(call, f"the end of the challenge {token}")
+        call.answer({"token": token, "challenges": len(self._challenges)})
 
     def _is_stopping(self) -> bool:
         return self._supervisor.phase in (Phase.STOPPING, Phase.ENDED)

@@ -56,6 +56,7 @@ from hostler.telemetry.log_tail import LogCopy, LogTail
 from hostler.telemetry.otel import is_installed as has_opentelemetry
 from hostler.telemetry.reading import WorkerReading
 from hostler.telemetry.scoreboard import Scoreboard
+from hostler.tls.challenges import Challenges
 from hostler.tls.keeper import Keeper
 from hostler.tls.plan import list_overrides
 from hostler.tls.prepare import make_keeper
@@ -142,6 +143,7 @@ class ServerHost:
         self._queues: list[ListenQueue] = []
         self._meter = LoadMeter(self.scoreboard.read)
         self.ticket_keys = TicketKeys(random_bytes, SystemClock().now())
+        self._challenges = Challenges()
         self._pid_file = self._open_pid_file()
 
     def _open_pid_file(self) -> PidFile | None:
@@ -212,6 +214,7 @@ class ServerHost:
             hooks=configure_hooks(config, hooks),
             worker_group=self._worker_group if config.process.cgroup else None,
             tls_fd=-1 if keeper is None else keeper.fd,
+            challenges_fd=self._challenges.fd,
         )
         count = usable_cores() if config.workers.count == "auto" else config.workers.count
         scaling = _build_scaling(config)
@@ -494,8 +497,8 @@ class ServerHost:
         left = [] if self._bequest is None else [self._bequest.status_fd, self._bequest.pid_file_fd]
         lines = [release.hook_line for release in self._releases.values() if release.hook_line is not None]
         left += [fd for line in lines for fd in (line.read_fd, line.write_fd)]
-        keys = [each.fd for each in self.keepers()]
-        return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left, *keys} - {-1}
+        left += [self._challenges.fd, *(each.fd for each in self.keepers())]
+        return {*self._pool.descriptors(), self.scoreboard.fd, self._own_pid_file_fd, *left} - {-1}
 
     def ping_interval(self) -> float | None:
         """Return how often the watchdog wants to hear of us; see `Host.ping_interval`."""
@@ -591,7 +594,7 @@ class ServerHost:
             self.close_console()
             return None
         self._control, self._name = listener, listener.path.stem
-        self._console = Console(self._describe, self._tail, self.scoreboard, clock)
+        self._console = Console(self._describe, self._tail, self.scoreboard, clock, self._challenges)
         self._console.serve(ControlServer(listener, self._console.handlers, clock, is_allowed))
         return self._console
 
@@ -623,6 +626,7 @@ class ServerHost:
         """Close what is still open, however it ended."""
         self._pool.close()
         close_descriptors((self.scoreboard.fd,))
+        self._challenges.close()
         self._hooks.ended()
         _dismiss(self._releases.values())
         if self._worker_group is not None:
@@ -633,11 +637,10 @@ class ServerHost:
 
 def _list_kept(release: Release) -> dict[str, tuple[int, ...]]:
     """List what only children of a role keep. Keys of TLS are for workers, and for what becomes workers."""
-    kept: dict[str, tuple[int, ...]] = {}
+    handed = [fd for fd in (release.assignment.tls_fd, release.assignment.challenges_fd) if fd >= 0]
+    kept: dict[str, tuple[int, ...]] = {WORKER: tuple(handed), FORK_SERVER: tuple(handed)}
     if release.hook_line is not None:
         kept[HOOK_RUNNER] = (release.hook_line.read_fd,)
-    if release.keeper is not None:
-        kept[WORKER] = kept[FORK_SERVER] = (release.keeper.fd,)
     return kept
 
 

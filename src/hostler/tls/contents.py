@@ -1,4 +1,7 @@
-"""What workers are given, as bytes: records of a letter, a length and a value. The engine's `tls::store` reads it."""
+"""What workers are given, as bytes: records of a letter, a length and a value.
+
+The engine reads certificates and ticket keys in `tls::store`, and answers to challenges in `tls::challenges`.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,11 @@ def build_profiles(plans: Iterable[Plan]) -> bytes:
 def build_ticket_keys(keys: Iterable[bytes]) -> bytes:
     """Write ticket keys as the engine expects them, the newest first."""
     return b"".join(_record(b"K", key) for key in keys)
+
+
+def build_answers(key_authorizations: Iterable[str]) -> bytes:
+    """Write answers to challenges over HTTP as the engine expects them."""
+    return b"".join(_record(b"H", each.encode()) for each in key_authorizations)
 
 
 def _profile(plan: Plan) -> Iterator[bytes]:

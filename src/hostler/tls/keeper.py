@@ -40,7 +40,7 @@ class Keeper:
         self._log = logging.getLogger("hostler")
         self._taken = self._seen = self._look()
         self._profiles, self.warnings = self._build()
-        self._store = Store(self._contents())
+        self._store = Store(self._contents(), "hostler-tls")
 
     @property
     def fd(self) -> int:

@@ -1,7 +1,8 @@
-"""The file in memory through which workers get certificates and keys, which they may not read from disk themselves.
+"""Files in memory through which workers get what changes while they run.
 
-It begins with a number, which is odd while the rest is being written, and the length of the rest. The engine looks at
-the number for each new connection, and reads the rest when it has changed.
+That is certificates and keys, which they may not read from disk themselves, and answers to challenges. A file begins
+with a number, which is odd while the rest is being written, and the length of the rest. The engine looks at the number
+for each new connection, or request that is concerned, and reads the rest when it has changed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ _HEADER = "<QQ"
 
 
 class Store:
-    """One such file; inherited by the workers of a generation."""
+    """One such file, inherited by workers."""
 
-    def __init__(self, contents: bytes) -> None:
-        """Make the file, with this in it."""
-        self.fd = open_memory_file("hostler-tls")
+    def __init__(self, contents: bytes, name: str) -> None:
+        """Make the file, with this in it.
+
+        Args:
+            contents: what is in it.
+            name: what it is called in `/proc`.
+        """
+        self.fd = open_memory_file(name)
         self._number = 0
-        self._contents = b""
+        self._contents: bytes | None = None
         self.write(contents)
 
     def write(self, contents: bytes) -> None:

@@ -170,7 +170,7 @@ class AsgiWorker:
             is_asgi=True,
             is_development=self._assignment.is_development,
         )
-        settings = replace(settings, tls_fd=self._assignment.tls_fd)
+        settings = replace(settings, tls_fd=self._assignment.tls_fd, challenges_fd=self._assignment.challenges_fd)
         if config.reload.warm_up:
             await self._rehearse(settings, state)
         settings = replace(settings, status_fd=self._context.status_fd)

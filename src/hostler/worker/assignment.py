@@ -90,6 +90,7 @@ class Assignment:
         load: loads an application from its target.
         hooks: what is told of the worker's life.
         tls_fd: the file with the certificates of TLS listeners, or -1.
+        challenges_fd: the file with the answers to challenges, or -1.
         worker_group: the control group that workers live in, or None.
     """
 
@@ -106,6 +107,7 @@ class Assignment:
     load: LoadApplication = load_application
     hooks: ServerHooks = field(default_factory=QuietHooks)
     tls_fd: int = -1
+    challenges_fd: int = -1
     worker_group: WorkerGroup | None = None
 
 

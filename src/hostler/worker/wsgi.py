@@ -50,7 +50,9 @@ def serve_wsgi(assignment: Assignment, context: ChildContext, mounts: Sequence[M
         random_integer=random_integer,
         is_development=assignment.is_development,
     )
-    settings = replace(settings, tls_fd=assignment.tls_fd, status_fd=context.status_fd)
+    settings = replace(
+        settings, tls_fd=assignment.tls_fd, challenges_fd=assignment.challenges_fd, status_fd=context.status_fd
+    )
     hooks = CrewHooks(context.status_fd, assignment.error_page)
     engine = _make_engine(assignment, settings, context.listeners, mounts, hooks)
     # The engine has its own, and closes them when it drains: ours would keep clients waiting where nobody accepts.

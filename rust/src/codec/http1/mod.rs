@@ -55,9 +55,9 @@ pub use refusal::{Refusal, phrase_of, reason_phrase};
 pub(in crate::codec) use response::has_control;
 pub use response::{
     BodyFraming, CHUNK_END, FieldError, FieldFault, FieldKind, LAST_CHUNK, ResponseFields,
-    ResponsePlan, check_field, check_status, finish_head, plan_response, write_chunk_header,
-    write_field, write_head, write_last_chunk, write_redirect, write_refusal, write_retry_after,
-    write_status_line,
+    ResponsePlan, check_field, check_status, finish_head, plan_response, write_brief,
+    write_chunk_header, write_field, write_head, write_last_chunk, write_redirect, write_refusal,
+    write_retry_after, write_status_line,
 };
 pub use span::{Span, Version};
 pub use target::TargetForm;

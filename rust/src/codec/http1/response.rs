@@ -449,6 +449,24 @@ pub fn write_redirect(out: &mut Vec<u8>, location: &[u8], date: &[u8; 29], serve
     finish_head(out, &plan, &ResponseFields::default(), date, server);
 }
 
+/// Writes a short answer that is not the application's, and ends the connection.
+pub fn write_brief(out: &mut Vec<u8>, body: &[u8], date: &[u8; 29], server: &[u8], is_head: bool) {
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    write_field(out, b"Content-Type", b"application/octet-stream");
+    let length = body.len() as u64;
+    let plan = ResponsePlan {
+        body: BodyFraming::Length(length),
+        keep_alive: false,
+        content_length: Some(length),
+        suppress_body: is_head,
+        version: Version::Http11,
+    };
+    finish_head(out, &plan, &ResponseFields::default(), date, server);
+    if !is_head {
+        out.extend_from_slice(body);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

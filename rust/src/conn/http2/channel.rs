@@ -14,7 +14,7 @@ use crate::conn::{
     BodyFault, Conn, ConnId, Context, NEVER, Part, Phase, Proxied, Request, Verdict,
 };
 use crate::net::Peer;
-use crate::tls::Facts;
+use crate::tls::{Challenges, Facts};
 
 /// How urgent a stream is whose client does not say (RFC 9218 4.1).
 const URGENCY: u8 = 3;
@@ -165,6 +165,12 @@ impl Conn {
         context: &mut Context,
     ) {
         self.prepare(&mut request, context);
+        if Challenges::concerns(request.head.path.of(&request.bytes)) {
+            match self.answer_authority(request, context) {
+                Some(others) => request = others,
+                None => return,
+            }
+        }
         if let Some(port) = context.settings.https_port {
             if !request.is_https() {
                 self.redirect(request, port, context);
