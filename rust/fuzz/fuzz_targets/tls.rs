@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     let mut stream = Stream::new(ours.into());
-    stream.secure(&PROFILE).unwrap();
+    stream.secure(&PROFILE, true).unwrap();
     let mut buffer = vec![0; 65_536];
     for piece in bytes.chunks(usize::from(step) * 16 + 1) {
         theirs.write_all(piece).unwrap();
