@@ -117,10 +117,12 @@ def test_signals_mean_what_they_mean_to_uwsgi(hostler_server: StartServer, proje
     server = start(hostler_server, project)
     for count, number in enumerate((signal.SIGTERM, signal.SIGHUP), 1):
         server.signal(number)
-        server.stderr.wait_for("reloaded", count=count)
+        server.stderr.wait_for(" reloaded", count=count)
     for harmless in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         server.signal(harmless)
-    server.stderr.wait_for("SIGTSTP: workers are not paused")
+    server.stderr.wait_for("paused: requests wait until the server is resumed")
+    server.signal(signal.SIGTSTP)
+    server.stderr.wait_for("resumed")
     worker = ask(server)[0]
     assert re.search(rf"status: .*worker [12] is process {worker}\b", server.stderr.wait_for("status: "))
     assert server.get("/").status == 200
@@ -132,7 +134,7 @@ def test_signals_mean_what_they_mean_to_uwsgi(hostler_server: StartServer, proje
 def test_term_ends_with_die_on_term(hostler_server: StartServer, project: Path) -> None:
     server = start(hostler_server, project, "--die-on-term")
     server.signal(signal.SIGQUIT)
-    server.stderr.wait_for("reloaded")
+    server.stderr.wait_for(" reloaded")
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
 
@@ -141,13 +143,26 @@ def test_fifo_takes_commands(hostler_server: StartServer, project: Path) -> None
     server = start(hostler_server, project, "--master-fifo", "shop.fifo")
     before = ask(server)[1]
     write_pipe(project / "shop.fifo", "r")
-    server.stderr.wait_for("reloaded")
+    server.stderr.wait_for(" reloaded")
     wait_until(lambda: ask(server)[1] != before, "the old workers have left")
     write_pipe(project / "shop.fifo", "+")
     server.stderr.wait_for("now wanted: 3 workers")
+    write_pipe(project / "shop.fifo", "p")
+    server.stderr.wait_for("paused: requests wait until the server is resumed")
+    write_pipe(project / "shop.fifo", "p")
+    server.stderr.wait_for("resumed")
     write_pipe(project / "shop.fifo", "q")
     assert server.wait() == 0
     assert not (project / "shop.fifo").exists()
+
+
+def test_pid_file_pauses_and_resumes(hostler_server: StartServer, project: Path) -> None:
+    server = start(hostler_server, project)
+    assert run(project, "--pause", "shop.pid").returncode == 0
+    server.stderr.wait_for("paused: requests wait until the server is resumed")
+    assert run(project, "--resume", "shop.pid").returncode == 0
+    server.stderr.wait_for("resumed")
+    assert server.get("/").status == 200
 
 
 def test_touched_file_reloads(hostler_server: StartServer, project: Path) -> None:
@@ -159,7 +174,7 @@ def test_touched_file_reloads(hostler_server: StartServer, project: Path) -> Non
     os.utime(project / "ran", (1, 1))
     wait_until((project / "done").exists, "the command of touch-exec has run")
     os.utime(project / "touched", (1, 1))
-    server.stderr.wait_for("reloaded")
+    server.stderr.wait_for(" reloaded")
     wait_until(lambda: ask(server)[2] == "blue", "the old workers have left")
 
 

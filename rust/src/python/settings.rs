@@ -11,7 +11,7 @@ use crate::codec::http1::Limits;
 use crate::codec::ws::DeflateSettings;
 use crate::conn::{Http2Settings, Settings, WebSocketSettings};
 use crate::net::{Listener, ListenerKind, Protocol, Speech};
-use crate::shm::{Board, Crowd, Place};
+use crate::shm::{Board, Crowd, Gate, Place};
 use crate::time::{Millis, unix_nanos};
 use crate::tls::{Challenges, Contents, Store};
 use crate::trust::{Networks, Precedence};
@@ -184,6 +184,7 @@ impl EngineSettings {
         };
         Ok(WorkerSettings {
             crowd,
+            gate: self.place()?.map(Gate::open).transpose()?,
             overload: Overload::new(millis(self.overload_target), millis(self.overload_interval)),
             max_connections: self.max_connections.max(1),
             graceful_timeout: millis(self.graceful_timeout),

@@ -8,7 +8,7 @@ use super::row::{ROWS, Row};
 use super::slow::{SLOW_ROWS, SLOW_WINDOW, SlowRow, SlowTables};
 
 /// Changes with every change of the layout, here and in `hostler/telemetry/layout.py`.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 
 /// A structure of words and the list of their names, declared once.
 macro_rules! words {

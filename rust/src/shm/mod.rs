@@ -6,12 +6,13 @@
 //! What takes more than one word, the text of a request, is guarded by a sequence number ([`Row`], [`SlowRow`]).
 //!
 //! Invariants. Words are written by the thread that holds the engine, so that an addition needs no atomic
-//! read-modify-write; those that other threads may add to say so. Nothing is ever read back to decide anything.
+//! read-modify-write; those that other threads may add to say so. Nothing of the own block is ever read back to decide anything.
 //! The layout is that of `hostler/telemetry/layout.py`, and a test compares the two.
 
 mod block;
 mod board;
 mod crowd;
+mod gate;
 mod histogram;
 mod mapping;
 mod row;
@@ -20,6 +21,7 @@ mod slow;
 pub use block::{Block, State, layout};
 pub use board::{Board, BoardHandle, Entry, Seat};
 pub use crowd::{Crowd, is_clearly_busier, load};
+pub use gate::Gate;
 pub use histogram::{BUCKETS, Histogram};
 pub use mapping::Place;
 pub use row::{ROWS, Row};

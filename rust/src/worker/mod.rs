@@ -32,7 +32,7 @@ use crate::conn::{
 };
 use crate::net::{Accepted, Listener, Peer, Stream};
 use crate::reactor::{Poller, Readiness, Waker, Wheel};
-use crate::shm::{Crowd, State, is_clearly_busier, load};
+use crate::shm::{Crowd, Gate, State, is_clearly_busier, load};
 use crate::time::{Millis, Now, monotonic_nanos, unix_nanos};
 use crate::tls::Store;
 use overload::Looks;
@@ -57,6 +57,10 @@ const LONGEST_REST: Millis = 50;
 
 /// How often a worker that turns compares itself with the others. Arbitrary; a comparison costs some loads for each worker.
 const COMPARE_EVERY: Millis = 5;
+
+/// How often a worker that is to take no requests looks whether it may again. Arbitrary: what a client waits for longer at
+/// worst, against waking up for nothing.
+const GATE_EVERY: Millis = 50;
 
 /// Lines of the access log reach their file after this long at the latest.
 const LOG_DELAY: Millis = 1_000;
@@ -92,6 +96,8 @@ pub struct WorkerSettings {
     pub max_connections: usize,
     /// The other workers that share the listeners, if there may be any.
     pub crowd: Option<Crowd>,
+    /// Tells when no requests are to be taken, if anybody can say so.
+    pub gate: Option<Gate>,
     /// How long a drain may take.
     pub graceful_timeout: Millis,
     /// When requests are turned away.
@@ -121,6 +127,12 @@ pub struct Worker {
     pause: Millis,
     /// When to compare with the others again.
     compare_at: Millis,
+    /// No request is taken: connections wait in the kernel, and complete requests in our queue.
+    is_paused: bool,
+    /// When to look at the gate again; `NEVER` while it was open.
+    gate_due: Millis,
+    /// When requests were taken again, in nanoseconds: until then nobody could have served them.
+    resumed_at: u64,
     conns: Slab,
     wheel: Wheel<ConnId>,
     /// Connections in the handshake of TLS, the oldest first; those that are done are among them for a while.
@@ -174,6 +186,9 @@ impl Worker {
             rests_until: NEVER,
             pause: 0,
             compare_at: 0,
+            is_paused: false,
+            gate_due: NEVER,
+            resumed_at: 0,
             conns: Slab::default(),
             wheel: Wheel::new(now),
             handshakes: VecDeque::new(),
@@ -192,6 +207,7 @@ impl Worker {
             orders: Orders::default(),
         };
         worker.listen()?;
+        worker.look_at_gate();
         Ok(worker)
     }
 
@@ -268,6 +284,8 @@ impl Worker {
             self.note_look(before);
         }
         self.context.board.turn(self.context.now.nanos);
+        // Before anything is accepted that has woken us.
+        self.look_at_gate();
         let unfinished = std::mem::take(&mut self.unfinished);
         self.unfinished.append(&mut self.context.resumed);
         for index in 0..self.poller.reports().len() {
@@ -301,15 +319,19 @@ impl Worker {
     #[must_use]
     pub fn has_work(&self) -> bool {
         let context = &self.context;
-        !(context.ready.is_empty()
-            && context.news.is_empty()
-            && context.retired.is_empty()
-            && context.notices.is_empty())
+        let has_requests = !context.ready.is_empty() && !self.is_paused;
+        has_requests
+            || !(context.news.is_empty()
+                && context.retired.is_empty()
+                && context.notices.is_empty())
             || self.orders != Orders::default()
     }
 
     /// The next complete request whose client is still there, and that has not waited for too long.
     pub fn next_request(&mut self) -> Option<Box<Request>> {
+        if self.is_paused {
+            return None;
+        }
         while let Some(mut request) = self.context.ready.pop_front() {
             if find(&mut self.conns, &self.context.names, request.conn).is_some() {
                 self.in_flight += 1;
@@ -332,7 +354,7 @@ impl Worker {
     fn is_late(&mut self, request: &Request) -> bool {
         self.context.read_clock();
         let now = self.context.now;
-        let wait = now.nanos.saturating_sub(request.offered);
+        let wait = (now.nanos).saturating_sub(request.offered.max(self.resumed_at));
         let decision = self.settings.overload.decide(now.nanos, wait);
         if decision == Decision::ShedFirst {
             self.context.notice(format!(
@@ -647,7 +669,8 @@ impl Worker {
         if self.context.draining {
             return;
         }
-        // Connections that the kernel has accepted for us already would be reset if nobody took them.
+        // Connections that the kernel has accepted for us already would be reset if nobody took them. During a pause they are left
+        // to who comes after us; a server that ends is not paused any more.
         self.settings.crowd = None;
         self.listening |= self.rests_until != NEVER;
         self.rests_until = NEVER;
@@ -656,6 +679,8 @@ impl Worker {
         }
         self.context.refresh();
         self.context.draining = true;
+        // Whom we have taken a request from can go to nobody else with it.
+        self.look_at_gate();
         self.context.board.set_state(State::Draining);
         self.unlisten();
         // Once the last owner has closed a listener, clients are refused at once and can go elsewhere.
@@ -1039,6 +1064,31 @@ impl Worker {
         self.rest_on();
     }
 
+    /// Begins or ends a pause, in which neither connections nor requests are taken; what the application has goes on.
+    fn look_at_gate(&mut self) {
+        let is_closed = !self.context.draining
+            && !self.stopped
+            && self.settings.gate.as_ref().is_some_and(Gate::is_closed);
+        if !is_closed {
+            if self.is_paused {
+                self.is_paused = false;
+                self.gate_due = NEVER;
+                self.resumed_at = self.context.now.nanos;
+                self.relisten();
+            }
+            return;
+        }
+        if !self.is_paused {
+            self.is_paused = true;
+            self.rests_until = NEVER;
+            self.unlisten();
+        }
+        if self.gate_due == NEVER || self.context.now.millis >= self.gate_due {
+            self.gate_due = self.context.now.millis + GATE_EVERY;
+            self.wanted = self.wanted.min(self.gate_due);
+        }
+    }
+
     fn listen(&mut self) -> io::Result<()> {
         if !self.listening {
             for (token, listener) in (0_u64..).zip(&self.listeners) {
@@ -1065,6 +1115,7 @@ impl Worker {
             || self.context.draining
             || self.stopped
             || !has_room
+            || self.is_paused
             || self.accept_again != NEVER
             || self.rests_until != NEVER
         {
@@ -1206,6 +1257,7 @@ impl Worker {
             .min(self.calm_due)
             .min(self.accept_again)
             .min(self.rests_until)
+            .min(self.gate_due)
             .min(self.drain_deadline);
     }
 

@@ -77,6 +77,8 @@ COMMANDS = {
         "challenge [ANSWER] [OPTIONS]",
         "answer an authority that checks whether we have a name (a hook for certbot)",
     ),
+    "pause": Entry("hostler.cli.pause", "pause [OPTIONS]", "let requests wait, and finish those in progress"),
+    "resume": Entry("hostler.cli.resume", "resume [OPTIONS]", "take requests again, after a pause"),
     "upgrade": Entry(
         "hostler.cli.upgrade", "upgrade [OPTIONS]", "replace the running program itself, without losing a request"
     ),
@@ -92,7 +94,8 @@ COMMANDS = {
 
 # The commands that talk to a running server.
 WITH_INSTANCE = (
-    *("status", "top", "requests", "reload", "scale", "challenge", "upgrade", "stop", "logs", "reopen", "stacks"),
+    *("status", "top", "requests", "reload", "scale", "pause", "resume", "challenge", "upgrade", "stop", "logs"),
+    *("reopen", "stacks"),
 )
 # The commands that take the options of the schema.
 WITH_OPTIONS = ("run", "dev", "check", "doctor", "config", "generate")

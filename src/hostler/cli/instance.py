@@ -85,6 +85,8 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         Argument(("-n", "--lines"), "how many records to begin with [20]", "N", "20"),
         _JSON,
     ),
+    "pause": (),
+    "resume": (),
     "reopen": (),
     "stacks": (
         Argument(

@@ -37,7 +37,7 @@ def print_all(sockets: Sequence[Path], *, as_json: bool) -> None:
         (
             clean_line(path.stem),
             format_known(status.get("pid")),
-            format_known(status.get("phase")),
+            format_phase(status),
             format_age(float(status.get("uptime", 0))),
             format_known(status.get("workers")),
             format_known(status.get("application")),
@@ -53,7 +53,7 @@ def write_status(status: Mapping[str, Any]) -> list[str]:
     workers = [child for child in status["children"] if child["role"] == "worker"]
     ready = sum(child["state"] == "ready" for child in workers)
     lines = [
-        f"{clean_line(status['name'])}: {clean_line(status['phase'])}, up {format_age(status['uptime'])}",
+        f"{clean_line(status['name'])}: {format_phase(status)}, up {format_age(status['uptime'])}",
         f"  supervisor   pid {status['pid']}, hostler {clean_line(status['version'])}",
         f"  application  {clean_line(status['application'])} in {clean_line(status['directory'])}",
         f"  serves       {clean_line(status['serves'])}",
@@ -63,6 +63,11 @@ def write_status(status: Mapping[str, Any]) -> list[str]:
     if status["last_reload"] is not None:
         lines.append(f"  last reload  {write_reload(status['last_reload'])}")
     return [*lines, "", *write_children(status["children"])]
+
+
+def format_phase(status: Mapping[str, Any]) -> str:
+    """Write where a server is in its life, and whether it takes no requests."""
+    return format_known(status.get("phase")) + (", paused" if status.get("is_paused") else "")
 
 
 def write_reload(reload: Mapping[str, Any]) -> str:

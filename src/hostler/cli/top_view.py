@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostler.cli.display import clean_line, format_age, format_duration, format_known, format_memory, write_table
+from hostler.cli.status import format_phase
 from hostler.telemetry.durations import Durations
 from hostler.telemetry.layout import BUCKETS
 
@@ -196,7 +197,7 @@ def _write_head(picture: Picture, rows: Sequence[Row]) -> list[str]:
     connections = sum(worker["connections_open"] for worker in load["workers"])
     what = f"{clean_line(status['application'])} at {clean_line(', '.join(status['listening']))}"
     lines = [
-        f"{clean_line(status['name'])}  {clean_line(status['phase'])}, up {format_age(status['uptime'])}, {what}",
+        f"{clean_line(status['name'])}  {format_phase(status)}, up {format_age(status['uptime'])}, {what}",
         _write_total(picture),
         f"workers {status['workers']} wanted, {ready} ready   in flight {in_flight}   connections {connections}",
         f"cpu {cpu:.0%}   memory {format_memory(memory)}",

@@ -18,7 +18,7 @@ from hostler.compat.uwsgi.document import write_help
 from hostler.compat.uwsgi.door import Door
 from hostler.compat.uwsgi.magic import Machine
 from hostler.compat.uwsgi.option import Facts, Given
-from hostler.compat.uwsgi.pid_file import follow_pid_file
+from hostler.compat.uwsgi.pid_file import SIGNALS, follow_pid_file
 from hostler.compat.uwsgi.table import index_options
 from hostler.config import Config
 from hostler.errors import ApplicationError, ConfigurationError, HostlerError
@@ -60,7 +60,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     environ = environment()
     door = Door(arguments, environ, describe_machine(), describe_surroundings())
     facts = door.gather()
-    for name in ("stop", "reload"):
+    for name in SIGNALS:
         if name in facts.given:
             return follow_pid_file(name, Path.cwd() / facts.text(name))
     status = print_facts(facts, door.reading.shown)

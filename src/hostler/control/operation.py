@@ -299,6 +299,7 @@ STATUS = _object(
         "started_in": _text("the directory that Hostler was started in"),
         "serves": _text("how workers serve, such as ASGI on uvloop"),
         "phase": _text("booting, running, reloading, upgrading or stopping"),
+        "is_paused": {"type": "boolean", "description": "whether requests wait until the server is resumed"},
         "uptime": _number("seconds since the start"),
         "generation": _integer("counts the readings of the configuration"),
         "workers": _integer("how many workers are wanted"),
@@ -346,6 +347,12 @@ STACKS = _object(
     }
 )
 
+_PAUSE = _object(
+    {
+        "is_paused": {"type": "boolean", "description": "whether requests wait from now on"},
+        "was_paused": {"type": "boolean", "description": "whether they did before"},
+    }
+)
 # How long one request may wait for news (arbitrary; below the minute after which proxies lose patience).
 LONGEST_WAIT = 55.0
 # How many of the slowest requests are told of (arbitrary): as many as are known for certain.
@@ -417,6 +424,24 @@ OPERATIONS: tuple[Operation, ...] = (
         doc="Answered at once. The connection stays open until the server has ended.",
         status=202,
         parameters=(Parameter("now", "body", "boolean", "Whether to drop requests in progress.", default=False),),
+    ),
+    Operation(
+        "pause",
+        "POST",
+        "/v1/pause",
+        "Take no more requests: they wait until the server is resumed.",
+        _PAUSE,
+        doc="Requests that the application has are finished. New connections wait in the kernel's queue, and requests "
+        "on those that are open in the workers. A reload and an upgrade change nothing of it; a stop ends it.",
+        refusals={409: "The server is stopping."},
+    ),
+    Operation(
+        "resume",
+        "POST",
+        "/v1/resume",
+        "Take requests again, after a pause.",
+        _PAUSE,
+        refusals={409: "The server is stopping."},
     ),
     Operation(
         "reopen",

@@ -13,6 +13,7 @@ import logging
 import select
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hostler.control.server import Call, Clock, ControlServer, Handler
@@ -95,6 +96,8 @@ class Console:
             "scale": self._scale,
             "stop": self._stop,
             "reopen": self._reopen,
+            "pause": partial(self._pause, is_paused=True),
+            "resume": partial(self._pause, is_paused=False),
             "upgrade": self._upgrade,
             "add_challenge": self._add_challenge,
             "remove_challenge": self._remove_challenge,
@@ -166,6 +169,7 @@ class Console:
             {
                 **self._describe(),
                 "phase": supervisor.phase.value,
+                "is_paused": supervisor.is_paused,
                 "uptime": round(now - self._started, 3),
                 "generation": supervisor.generation(),
                 "workers": supervisor.wanted(WORKER),
@@ -297,6 +301,15 @@ class Console:
             return
         self._note(call, f"the end of the challenge {token}")
         call.answer({"token": token, "challenges": len(self._challenges)})
+
+    def _pause(self, call: Call, *, is_paused: bool) -> None:
+        if self._is_stopping():
+            call.refuse(409, _STOPPING)
+            return
+        was_paused = self._supervisor.is_paused
+        self._note(call, "a pause" if is_paused else "the end of a pause")
+        self._supervisor.pause(is_paused=is_paused)
+        call.answer({"is_paused": is_paused, "was_paused": was_paused})
 
     def _is_stopping(self) -> bool:
         return self._supervisor.phase in (Phase.STOPPING, Phase.ENDED)

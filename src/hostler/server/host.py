@@ -140,6 +140,7 @@ class ServerHost:
         self._started_in = Path.cwd()
         self._log = logging.getLogger("hostler")
         self.scoreboard = Scoreboard.make()
+        self.scoreboard.set_paused(is_paused=self._bequest is not None and self._bequest.is_paused)
         self._queues: list[ListenQueue] = []
         self._meter = LoadMeter(self.scoreboard.read)
         self.ticket_keys = TicketKeys(random_bytes, SystemClock().now())
@@ -378,7 +379,10 @@ class ServerHost:
         path = "" if self._pid_file is None else str(self._pid_file.path)
         workers = self._count or 0
         control = "" if self._control is None else str(self._control.path)
-        bequest = Bequest(status_fd, self._pool.leave(), path, self._own_pid_file_fd, workers, control=control)
+        sockets, is_paused = self._pool.leave(), self.is_paused
+        bequest = Bequest(
+            status_fd, sockets, path, self._own_pid_file_fd, workers, control=control, is_paused=is_paused
+        )
         former = own_pid()
         kept = [*bequest.descriptors(), *sockets_of_manager(self._environment, former)]
 
@@ -473,6 +477,8 @@ class ServerHost:
         """Close the listeners; see `Host.stop_listening`."""
         self._notifier.stopping()
         self._is_stopping = True
+        # What waits is served before the end.
+        self.scoreboard.set_paused(is_paused=False)
         self._tell_hooks("stopping")
         self._tell_end()
         self._pool.close()
@@ -481,13 +487,29 @@ class ServerHost:
         """Reopen the server log; see `Host.reopen_logs`."""
         reopen_log(self._releases[self._current].assignment.log)
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Let workers take no requests, or again; see `Host.pause`."""
+        if is_paused == self.scoreboard.is_paused:
+            return
+        self.scoreboard.set_paused(is_paused=is_paused)
+        if is_paused:
+            self._log.warning("paused: requests wait until the server is resumed")
+        else:
+            self._log.info("resumed")
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether workers take no requests; see `Host.is_paused`."""
+        return self.scoreboard.is_paused
+
     def listening(self) -> Iterable[int]:
         """Return the listeners; see `Host.listening`."""
         return [each.fd for each in self._pool.open_listeners()]
 
     def measure(self) -> Mapping[str, Load]:
         """Return what there is to do; see `Host.measure`."""
-        if self.config.scaling.max == 0:
+        # During a pause nobody is busy, and queues are long.
+        if self.config.scaling.max == 0 or self.is_paused:
             return {}
         # What says how it serves has an event loop; see `note_service`.
         return {WORKER: self._meter.measure(self._pool.open_listeners(), has_threads=not self._serves)}

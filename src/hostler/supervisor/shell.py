@@ -203,6 +203,13 @@ class Host(Protocol):
     def scaled(self, role: str, count: int) -> None:
         """An operator wants so many children of a role."""
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Let workers take no requests, or again; those that the application has go on."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether workers take no requests."""
+
     def listening(self) -> Iterable[int]:
         """Return the listeners, on which somebody may connect while there is no worker."""
 
@@ -389,6 +396,16 @@ class Supervisor:
     def wanted(self, role: str) -> int:
         """Return how many children of a role are wanted."""
         return next((each.count for each in self._core.current.roles if each.name == role), 0)
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Let workers take no requests, or again. What is paused still reloads, scales and stops."""
+        if self.phase not in (Phase.STOPPING, Phase.ENDED):
+            self._host.pause(is_paused=is_paused)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether workers take no requests."""
+        return self._host.is_paused
 
     def ask_report(self, number: int) -> bool:
         """Ask a child what it is doing; attendants hear when its report is there.

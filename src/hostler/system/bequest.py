@@ -49,6 +49,7 @@ class Bequest:
         workers: how many workers there are by now, 0 when that is not known.
         pid: the heir.
         control: the path of the control socket, or "".
+        is_paused: whether requests are to wait until the server is resumed.
     """
 
     status_fd: int
@@ -58,6 +59,7 @@ class Bequest:
     workers: int = 0
     pid: int = 0
     control: str = ""
+    is_paused: bool = False
 
     def descriptors(self) -> list[int]:
         """Return all descriptors that are left."""
@@ -90,7 +92,7 @@ def read_bequest(variables: Mapping[str, str], pid: int) -> Bequest | None:
             for each in left["sockets"]
         )
         kept = (left["pid_file"], left["pid_file_fd"], left.get("workers", 0), left["pid"], left.get("control", ""))
-        bequest = Bequest(left["status_fd"], sockets, *kept)
+        bequest = Bequest(left["status_fd"], sockets, *kept, is_paused=left.get("is_paused") is True)
     except (ValueError, KeyError, TypeError, IndexError):
         return None
     return bequest if bequest.pid == pid else None

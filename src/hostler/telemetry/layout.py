@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Changes with every change here.
-VERSION = 3
+VERSION = 4
 # "HOSTLER\0", so that a reader knows what it was given.
 MAGIC = int.from_bytes(b"HOSTLER\0", "little")
 WORD = 8
@@ -23,7 +23,7 @@ BUCKET_UNIT = 50_000
 BUCKET_PRECISION = 3
 BUCKETS = 176
 
-HEADER = ("magic", "version", "block_size", "blocks", "epoch", "supervisor", "made_at", "made_at_unix")
+HEADER = ("magic", "version", "block_size", "blocks", "epoch", "supervisor", "made_at", "made_at_unix", "paused")
 # Counters whose sums are also kept for each slot, over all children that have had it.
 FORMER = ("requests", "failures", "bytes_sent", "application_time")
 IDENTITY = ("child", "pid", "slot", "generation", "allotted_at", "spawns", *(f"former_{name}" for name in FORMER))

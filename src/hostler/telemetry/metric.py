@@ -393,6 +393,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     # The supervisor.
     Metric(
+        "hostler_paused",
+        "gauge",
+        "",
+        "1 while requests wait until the server is resumed, else 0.",
+        (),
+        _one(lambda snapshot: int(snapshot.reading.is_paused)),
+    ),
+    Metric(
         "hostler_supervisor_resident_memory_bytes",
         "gauge",
         "bytes",

@@ -231,6 +231,7 @@ class Reading:
         ended: what workers did that have ended.
         is_consistent: False if a worker came or went meanwhile so often, or the supervisor died in the midst of noting
             one, that `ended` and `workers` may not fit each other.
+        is_paused: whether workers are to take no requests.
     """
 
     at: float
@@ -238,6 +239,7 @@ class Reading:
     workers: tuple[WorkerReading, ...]
     ended: Counts
     is_consistent: bool = True
+    is_paused: bool = False
 
     @property
     def counts(self) -> Counts:

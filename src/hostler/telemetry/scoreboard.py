@@ -97,7 +97,7 @@ class Scoreboard:
             OSError: there is no memory.
         """
         fd = make_shared_memory("hostler-scoreboard", layout.block_at(1 + FIRST_BLOCKS))
-        values = (layout.MAGIC, layout.VERSION, BLOCK_SIZE, 1, 0, own_pid(), clock(), unix_nanos())
+        values = (layout.MAGIC, layout.VERSION, BLOCK_SIZE, 1, 0, own_pid(), clock(), unix_nanos(), 0)
         write_shared_memory(fd, 0, struct.pack(f"={len(values)}Q", *values))
         return cls(fd, clock)
 
@@ -126,6 +126,15 @@ class Scoreboard:
         self._end_change()
         self._blocks[child] = block
         return start
+
+    def set_paused(self, *, is_paused: bool) -> None:
+        """Tell the workers, those to come included, whether to take no requests."""
+        self._write_words(layout.HEADER_OFFSETS["paused"], (int(is_paused),))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether workers are to take no requests."""
+        return self._read_word(layout.HEADER_OFFSETS["paused"]) != 0
 
     def note_pid(self, child: int, pid: int) -> None:
         """Note a child's process id, once it is known."""
@@ -264,7 +273,13 @@ class Scoreboard:
         found = [self._read_worker(block, now) for block in range(1, self._count_blocks(header))]
         workers = sorted((each for each in found if each is not None), key=lambda each: (each.slot, each.child))
         totals = self._words(0, layout.COUNTERS_AT, layout.SUMS_SIZE)
-        return Reading(now / _SECOND, header["made_at_unix"] / _SECOND, tuple(workers), _build_counts(totals))
+        return Reading(
+            now / _SECOND,
+            header["made_at_unix"] / _SECOND,
+            tuple(workers),
+            _build_counts(totals),
+            is_paused=header["paused"] != 0,
+        )
 
     def _count_blocks(self, header: dict[str, int]) -> int:
         room = (shared_memory_size(self.fd) - layout.HEADER_SIZE) // BLOCK_SIZE

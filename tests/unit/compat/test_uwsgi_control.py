@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -23,6 +24,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
+        self.is_paused = False
+
+    def pause(self, *, is_paused: bool) -> None:
+        self.is_paused = is_paused
 
     def command(self, command: Command) -> None:
         self.commands.append(command)
@@ -82,12 +87,18 @@ def test_writers_come_and_go(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_letters_that_do_nothing_say_why(stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    send(tmp_path / "a.fifo", "p?\n")
+    send(tmp_path / "a.fifo", "S?\n")
     with caplog.at_level(logging.WARNING, "hostler"):
         assert stage.turn() == []
-    assert [record.message for record in caplog.records] == [
-        "p in the FIFO: workers are not paused; stop the server, or take it out of the load balancer"
-    ]
+    assert [record.message for record in caplog.records] == ["S in the FIFO: there are no subscriptions"]
+
+
+def test_letter_and_signal_pause_and_resume(stage: Stage, tmp_path: Path) -> None:
+    send(tmp_path / "a.fifo", "p")
+    assert stage.turn() == []
+    assert stage.recorder.is_paused
+    stage.control.map_calls()[signal.SIGTSTP]()
+    assert not stage.recorder.is_paused
 
 
 def test_digits_choose_between_pipes(stage: Stage, tmp_path: Path) -> None:

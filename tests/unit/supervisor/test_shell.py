@@ -37,6 +37,7 @@ class FakeHost:
         self.places: list[str] = []
         self._when_ready = when_ready
         self._kept_fd = kept_fd
+        self.is_paused = False
         self.launched: Callable[[int], NoReturn] | None = None
 
     def prepare(self, number: int) -> Generation:
@@ -110,6 +111,9 @@ class FakeHost:
 
     def scaled(self, role: str, count: int) -> None:
         self.life.append(f"{count} of {role}")
+
+    def pause(self, *, is_paused: bool) -> None:
+        self.is_paused = is_paused
 
     def listening(self) -> list[int]:
         return []

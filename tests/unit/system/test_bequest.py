@@ -19,7 +19,7 @@ from hostler.system.bequest import (
     sockets_of_manager,
 )
 
-BEQUEST = Bequest(7, (LeftSocket(3, "unix:/run/a", 0, "/run/a", (1, 2)),), "/run/pid", 5)
+BEQUEST = Bequest(7, (LeftSocket(3, "unix:/run/a", 0, "/run/a", (1, 2)),), "/run/pid", 5, is_paused=True)
 
 
 def test_heir_reads_what_it_was_left() -> None:
@@ -30,6 +30,7 @@ def test_heir_reads_what_it_was_left() -> None:
         BEQUEST.status_fd, BEQUEST.sockets, BEQUEST.pid_file, BEQUEST.pid_file_fd,
     )  # fmt: skip
     assert sorted(found.descriptors()) == [3, 5, 7]
+    assert found.is_paused
     assert variables["HOME"] == "/"
 
 

@@ -92,6 +92,15 @@ def test_engine_and_reader_agree_on_the_layout() -> None:
     assert scoreboard_layout() == mine
 
 
+def test_pause_is_told_to_everybody(board: Board) -> None:
+    assert not board.read().is_paused
+    board.scoreboard.set_paused(is_paused=True)
+    assert board.scoreboard.is_paused
+    assert board.read().is_paused
+    board.scoreboard.set_paused(is_paused=False)
+    assert not board.read().is_paused
+
+
 def test_worker_is_starting_until_its_engine_is_there(board: Board) -> None:
     board.allot(1, slot=3)
     board.clock.advance(2)

@@ -76,6 +76,13 @@ def test_worker_is_told_in_uwsgis_units() -> None:
     assert (told["rss"], told["status"], told["accepting"]) == (50_000_000, "busy", 1)
 
 
+def test_worker_of_a_paused_server_pauses_once_it_is_idle() -> None:
+    paused = snapshot(WORKER, replace(WORKER, slot=2, child=2, in_flight=0, requests=()))
+    paused = replace(paused, reading=replace(paused.reading, is_paused=True))
+    told = build_stats(paused, INSTANCE, NOW)["workers"]
+    assert [(each["status"], each["accepting"]) for each in told] == [("busy", 0), ("pause", 0)]
+
+
 def test_cores_show_the_requests_under_way() -> None:
     cores = build_stats(snapshot(WORKER), INSTANCE, NOW)["workers"][0]["cores"]
     assert [core["in_request"] for core in cores] == [1, 0, 0, 0]

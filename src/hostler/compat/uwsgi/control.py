@@ -26,7 +26,6 @@ from hostler.system.process import close_descriptors
 
 # uWSGI's check-interval.
 TOUCH_INTERVAL = 1.0
-_NO_PAUSE = "workers are not paused; stop the server, or take it out of the load balancer"
 # Options that make uWSGI have a master, without which SIGTERM ends it.
 _MASTERLY = (
     "master", "touch-reload", "touch-exec", "touch-logreopen", "touch-logrotate", "fs-reload", "master-fifo", "stats",
@@ -55,7 +54,6 @@ FIFO_REMARKS: Mapping[str, str] = {
     "C": "workers go by themselves; see cheap and idle",
     "E": "there is no Emperor",
     "f": "the supervisor does not load the application; reload instead",
-    "p": _NO_PAUSE,
     "P": "the pid file is right already",
     "S": "there are no subscriptions",
 }
@@ -188,10 +186,15 @@ class Control:
         """Give what is done at the signals of uWSGI that are no command."""
         return {
             signal.SIGUSR1: self.log_status,
-            signal.SIGTSTP: lambda: self._log.warning("SIGTSTP: %s", _NO_PAUSE),
+            signal.SIGTSTP: self.switch_pause,
             # Of uWSGI's workers, or not its own: they must not end the supervisor, nor mean what they mean elsewhere.
             **dict.fromkeys((signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU), lambda: None),
         }
+
+    def switch_pause(self) -> None:
+        """Pause, or resume if it is paused."""
+        assert self._supervisor is not None
+        self._supervisor.pause(is_paused=not self._supervisor.is_paused)
 
     def log_status(self) -> None:
         """Say how the server is."""
@@ -230,6 +233,8 @@ class Control:
             self.command(FIFO_COMMANDS[letter])
         elif letter == "s":
             self.log_status()
+        elif letter == "p":
+            self.switch_pause()
         elif letter.isascii() and letter.isdecimal():
             self._choose_pipe(int(letter))
         elif letter in FIFO_REMARKS:

@@ -1,4 +1,4 @@
-"""`--stop` and `--reload`: a signal to the process whose number a file has."""
+"""`--stop`, `--reload`, `--pause` and `--resume`: a signal to the process whose number a file has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 from hostler.errors import ConfigurationError
 from hostler.system.process import signal_process
 
-SIGNALS = {"stop": signal.SIGINT, "reload": signal.SIGHUP}
+# As with uWSGI, SIGTSTP resumes what is paused, whichever option it comes from.
+SIGNALS = {
+    "stop": signal.SIGINT,
+    "reload": signal.SIGHUP,
+    "pause": signal.SIGTSTP,
+    "suspend": signal.SIGTSTP,
+    "resume": signal.SIGTSTP,
+}
 
 
 def follow_pid_file(name: str, path: Path) -> int:

@@ -73,7 +73,7 @@ OPTIONS: tuple[Option, ...] = (
             "a mount point that is gone is not looked for"),
     declare("propagate-touch", _S),
     declare("reload-on-fd= brutal-reload-on-fd=", _R, "watch a file with touch-reload"),
-    declare("master-fifo=", _D, "r R w W c reload, q Q stop, + - scale, l L reopen logs, 0 to 9 choose"),
+    declare("master-fifo=", _D, "r R w W c reload, q Q stop, p pause, + - scale, l L reopen logs, 0 to 9 choose"),
     declare("pidfile= pidfile2= safe-pidfile= safe-pidfile2=", _M, "", "server.pid_file", rule.map_pid_file),
     declare("daemonize= daemonize2= -d", _D, "better let systemd start it; the logs go to the file"),
     declare("vacuum", _S, "sockets and pid files are always removed"),
