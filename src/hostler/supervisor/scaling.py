@@ -6,6 +6,10 @@ starts none; fewer are kept only when no reading of a long while has needed more
 workers. These two windows are the hysteresis. The need is computed from the workers that serve, and not from those that
 still start, so that slow starts do not look like a lack of workers.
 
+A worker may be full long before it looks busy: at a bound that is not seen, as the most connections, or a pool within
+the application. A queue shows that, and the busyness at which it stands is what counts as full from then on, forgotten
+little by little. Without this, workers would go a minute after the queue has gone, and come back with it.
+
 Memory bounds the count: as soon as all workers together have more than they may, and before one more would not fit.
 
 Idleness is something else than a low need: it is no request at all for a time, and only then may the count be zero.
@@ -29,6 +33,11 @@ DOWN_AFTER = 60.0
 MOST_GROWTH = 2.0
 # As many in a queue for each worker are no chance any more: at the target, so many are met in one of ten readings.
 QUEUE = 4
+# In this time without a queue, in seconds, the busyness that counts as full doubles (arbitrary: what was wrong by ten
+# times is forgotten in 100 minutes, and what was right is tried again four times an hour).
+FORGETTING = 1800.0
+# The least busyness that counts as full: the processors' time is measured in hundredths of a second.
+LEAST_FULL = 0.02
 # A worker more must leave so much of the memory free (arbitrary), or it would have to go again as it grows.
 MEMORY_MARGIN = 0.1
 
@@ -78,6 +87,7 @@ class Scaler:
         """Begin without readings."""
         self.scaling = scaling
         self._needs: deque[tuple[float, int]] = deque()
+        self._fullness = _Fullness()
         self._requests = -1
         self._active_at = 0.0
 
@@ -94,7 +104,8 @@ class Scaler:
         self._note_activity(load, now)
         if serving == 0:
             return count
-        self._note_need(_need(load, serving), now)
+        self._fullness.observe(load, serving, now)
+        self._note_need(_need(load, serving, self._fullness.at(now)), now)
         if self._is_idle(now):
             return 0
         wanted = self._smooth(count, serving, now)
@@ -142,10 +153,46 @@ class Scaler:
         return wanted if wanted <= count else max(count, min(wanted, fitting))
 
 
-def _need(load: Load, serving: int) -> int:
-    """Return how many workers this reading asks for."""
-    need = math.ceil(serving * load.busy / TARGET - 1e-9)
-    if load.waiting > QUEUE * serving:
+class _Fullness:
+    """How busy workers look when they can take no more: wholly, until a queue stands while they look less busy."""
+
+    def __init__(self) -> None:
+        """Begin with what is so when all bounds are seen."""
+        self._level, self._learned_at = 1.0, 0.0
+        self._standing: tuple[float, int, float] | None = None
+
+    def observe(self, load: Load, serving: int, now: float) -> None:
+        """Learn from a reading: how busy those are before whom a queue stands, or that more is possible without one."""
+        if not _has_queue(load, serving):
+            self._standing = None
+            if load.busy > self.at(now):
+                self._learn(load.busy, now)
+            return
+        if self._standing is None or self._standing[1] != serving:
+            # Those who have just started look less busy than they are.
+            self._standing = now, serving, load.busy
+            return
+        since, _, busiest = self._standing
+        self._standing = since, serving, max(busiest, load.busy)
+        if now - since >= UP_AFTER:
+            self._learn(self._standing[2], now)
+
+    def at(self, now: float) -> float:
+        """Return the busyness that counts as full."""
+        return min(1.0, self._level * 2 ** ((now - self._learned_at) / FORGETTING))
+
+    def _learn(self, level: float, now: float) -> None:
+        self._level, self._learned_at = max(level, LEAST_FULL), now
+
+
+def _has_queue(load: Load, serving: int) -> bool:
+    return load.waiting > QUEUE * serving
+
+
+def _need(load: Load, serving: int, full: float) -> int:
+    """Return how many workers this reading asks for, if they are full at this busyness."""
+    need = math.ceil(serving * load.busy / full / TARGET - 1e-9)
+    if _has_queue(load, serving):
         # How much more cannot be seen from a queue; half as many again is tried, and looked at again.
         need = max(need, serving + math.ceil(serving / 2))
     return need

@@ -2,77 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
 
-from hostler.supervisor.scaling import DOWN_AFTER, INTERVAL, TARGET, UP_AFTER, Load, Scaler, Scaling
+from hostler.supervisor.scaling import DOWN_AFTER, FORGETTING, INTERVAL, UP_AFTER, Load, Scaler, Scaling
+from tests.unit.supervisor import simulation
+from tests.unit.supervisor.simulation import Outcome
+from tests.unit.supervisor.simulation import simulate as run
 
 # Requests that one worker can serve in a second.
 SPEED = 100.0
-# Seconds from the decision until a new worker serves.
-BOOT = 3.0
 Rate = Callable[[float], float]
-
-
-@dataclass
-class Outcome:
-    """What became of a trace.
-
-    Attributes:
-        counts: the wanted count at each reading.
-        waits: at each reading, seconds that the last in the queue had to wait.
-    """
-
-    counts: list[int] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
-
-    @property
-    def changes(self) -> int:
-        return sum(one != two for one, two in zip(self.counts, self.counts[1:], strict=False))
-
-    @property
-    def reversals(self) -> int:
-        """How often it went up after it had gone down, or the other way round."""
-        steps = [two - one for one, two in zip(self.counts, self.counts[1:], strict=False) if one != two]
-        return sum((one > 0) != (two > 0) for one, two in itertools.pairwise(steps))
 
 
 def simulate(rate: Rate, seconds: int, scaling: Scaling, *, start: int = 1, seed: int = 1, memory: int = 0) -> Outcome:
     """Run a queue whose workers are scaled; arrivals are random around `rate` (requests per second)."""
     chance = random.Random(seed)
-    scaler, outcome = Scaler(scaling), Outcome()
-    count, queue, requests = start, 0.0, 0
-    booting: list[float] = []
-    serving = start
-    for second in range(seconds):
-        now = second * INTERVAL
-        serving += sum(at <= now for at in booting)
-        booting = [at for at in booting if at > now]
-        arrivals = max(0.0, chance.gauss(rate(now), math.sqrt(rate(now))))
-        requests += round(arrivals)
-        room = serving * SPEED * INTERVAL
-        served = min(queue + arrivals, room)
-        queue += arrivals - served
-        # Whoever is waiting for a moment only is seen by few readings.
-        load = Load(served / room if room else 0.0, math.floor(queue), requests)
-        wanted = scaler.decide(load, serving=serving, count=count, memory=memory * serving, now=now)
-        if wanted > count:
-            booting += [now + BOOT] * (wanted - serving - len(booting))
-        elif wanted < count:
-            booting, serving = [], min(serving, max(wanted, 0))
-        count = wanted
-        outcome.counts.append(count)
-        outcome.waits.append(queue / (serving * SPEED) if serving else 0.0)
-    return outcome
+    rates = (rate(second * INTERVAL) for second in range(seconds))
+    arrivals = (max(0.0, chance.gauss(each, math.sqrt(each))) for each in rates)
+    return run(arrivals, scaling, speed=SPEED, start=start, memory=lambda _: memory)
 
 
 def need(rate: float) -> int:
-    return math.ceil(rate / SPEED / TARGET)
+    return simulation.need(rate, SPEED)
 
 
 BOUNDS = Scaling(1, 12)
@@ -162,6 +117,61 @@ class TestMemory:
     def test_last_one_stays(self) -> None:
         scaler = Scaler(Scaling(1, 12, memory=1000))
         assert scaler.decide(Load(0.9), serving=1, count=1, memory=5000, now=0.0) == 1
+
+
+class TestFullness:
+    """Workers that can take no more while they look a tenth busy, before a queue that tells."""
+
+    QUEUE = Load(0.1, 100)
+
+    def count(self, scaler: Scaler, loads: list[Load], *, begin: float, serving: int = 4) -> int:
+        """Return how many are wanted after these readings, a second apart."""
+        wanted = serving
+        for second, load in enumerate(loads):
+            wanted = scaler.decide(load, serving=serving, count=serving, memory=0, now=begin + second)
+        return wanted
+
+    def test_workers_that_the_queue_has_brought_stay_when_it_has_gone(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE] * 5, begin=0.0)
+        # Six do the work of four; at the target it would be 4 / 0.7.
+        assert self.count(scaler, [Load(0.1 * 4 / 6)] * 120, begin=10.0, serving=6) == 6
+
+    def test_a_lower_load_lets_them_go(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE] * 5, begin=0.0)
+        assert self.count(scaler, [Load(0.02)] * 120, begin=10.0, serving=6) == 2
+
+    def test_more_come_before_there_is_a_queue_again(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE] * 5, begin=0.0)
+        assert self.count(scaler, [Load(0.09)] * 5, begin=100.0, serving=6) == 8
+
+    def test_blip_of_a_queue_teaches_nothing(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE, Load(0.1), self.QUEUE], begin=0.0)
+        assert self.count(scaler, [Load(0.1)] * 120, begin=10.0) == 1
+
+    def test_workers_that_have_just_come_do_not_make_the_others_look_full(self) -> None:
+        scaler = Scaler(BOUNDS)
+        for now, busy in enumerate([0.1, 0.9, 0.9]):
+            scaler.decide(Load(busy, 100), serving=4, count=4, memory=0, now=float(now))
+        assert self.count(scaler, [Load(0.5)] * 120, begin=10.0) == 4
+
+    def test_busier_ones_without_a_queue_show_that_more_is_possible(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE] * 5, begin=0.0)
+        self.count(scaler, [Load(0.8)], begin=10.0)
+        assert self.count(scaler, [Load(0.1)] * 120, begin=20.0) == 1
+
+    def test_it_is_forgotten_little_by_little(self) -> None:
+        scaler = Scaler(BOUNDS)
+        self.count(scaler, [self.QUEUE] * 5, begin=0.0)
+        counts = [
+            self.count(scaler, [Load(0.06)] * 120, begin=after, serving=6)
+            for after in (10.0, FORGETTING, 2 * FORGETTING, 4 * FORGETTING)
+        ]
+        assert counts == [6, 3, 2, 1]
 
 
 class TestIdle:
