@@ -113,11 +113,20 @@ impl Hub {
                 Ok(())
             }
             Event::StreamFault { stream, code } => {
+                // RFC 9113 6.4: what was never opened cannot be reset.
+                if self.is_unopened(stream) {
+                    return Err(Fault { code, ..IDLE });
+                }
                 self.spend_frame(context)?;
                 self.reset(stream, code, context)
             }
             Event::SettingsAck | Event::GoAway | Event::Other => self.spend_frame(context),
         }
+    }
+
+    /// Whether a stream is idle (RFC 9113 5.1.1): not opened yet, or one that only the server could open.
+    fn is_unopened(&self, number: u32) -> bool {
+        number > self.last || number % 2 == 0
     }
 
     fn spend_frame(&mut self, context: &Context) -> Result<(), Fault> {
@@ -269,7 +278,7 @@ impl Hub {
         }
         let Some(stream) = self.stream_mut(number) else {
             return match self.past(number) {
-                _ if number > self.last => Err(IDLE),
+                _ if self.is_unopened(number) => Err(IDLE),
                 // Sent before the client knew.
                 Some(Past::Reset) => Ok(()),
                 _ => Err(CLOSED),
@@ -308,7 +317,7 @@ impl Hub {
     }
 
     fn take_reset(&mut self, number: u32, context: &mut Context) -> Result<(), Fault> {
-        if number > self.last {
+        if self.is_unopened(number) {
             return Err(IDLE);
         }
         self.spend_reset(context)?;
@@ -330,7 +339,7 @@ impl Hub {
             }
             return Ok(());
         }
-        if number > self.last {
+        if self.is_unopened(number) {
             return Err(IDLE);
         }
         let Some(stream) = self.stream_mut(number) else {

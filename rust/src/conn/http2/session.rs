@@ -200,6 +200,14 @@ impl Hub {
 
     /// Lets a stream go: its request ends, and the client is told with `code` if it does not know.
     pub(super) fn drop_stream(&mut self, number: u32, code: Option<Code>, context: &mut Context) {
+        // While the client takes nothing, nobody would find out that it has no turn any more.
+        self.queue.retain(|queued| *queued != number);
+        self.starved.retain(|waiting| *waiting != number);
+        self.remove_stream(number, code, context);
+    }
+
+    /// Lets a stream go that is not in line for writing; see `drop_stream`.
+    pub(super) fn remove_stream(&mut self, number: u32, code: Option<Code>, context: &mut Context) {
         let Some(place) = self.place(number) else {
             return;
         };
@@ -243,7 +251,9 @@ impl Hub {
             return;
         }
         self.control.clear();
-        write_goaway(&mut self.control, self.last, fault.code, fault.reason);
+        // RFC 9113 6.8: never more than was told before, as the client may have tried those again elsewhere.
+        let last = self.last.min(self.limit);
+        write_goaway(&mut self.control, last, fault.code, fault.reason);
         self.stage = Stage::Failed;
         self.drop_all(context);
     }
@@ -251,7 +261,7 @@ impl Hub {
     fn drop_all(&mut self, context: &mut Context) {
         while let Some((number, _)) = self.streams.last() {
             let number = *number;
-            self.drop_stream(number, None, context);
+            self.remove_stream(number, None, context);
         }
         self.queue.clear();
         self.starved.clear();

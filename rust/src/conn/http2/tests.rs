@@ -602,6 +602,34 @@ fn header_blocks_without_end_end_the_connection() {
 }
 
 #[test]
+fn frame_that_would_end_an_idle_stream_ends_the_connection() {
+    let itself = |stream: u8| vec![0, 0, 5, 2, 0, 0, 0, 0, stream, 0, 0, 0, stream, 1];
+    let short = |stream: u8| vec![0, 0, 1, 2, 0, 0, 0, 0, stream, 0];
+    for stream in [2, 5] {
+        let number = u32::from(stream);
+        for (frame, code) in [
+            (itself(stream), Code::Protocol),
+            (short(stream), Code::FrameSize),
+            (window(number, 0), Code::Protocol),
+            (window(number, 1), Code::Protocol),
+            (reset(number), Code::Protocol),
+            (data_frame(number, b"x", false), Code::Protocol),
+        ] {
+            let mut pair = Pair::open();
+            pair.ask(3);
+            pair.send(&frame);
+            assert_eq!(pair.goaway(), Some(code as u32), "{frame:?}");
+        }
+    }
+    // One that is there ends alone.
+    let mut pair = Pair::open();
+    pair.ask(3);
+    pair.send(&itself(3));
+    assert_eq!(pair.frames()[0].kind, 3);
+    assert_eq!(pair.conn.phase(), Phase::Http2);
+}
+
+#[test]
 fn client_that_asks_and_never_reads_is_not_read_either() {
     let mut pair = Pair::open();
     pair.context.settings.max_buffered = usize::MAX;
@@ -628,6 +656,41 @@ fn client_that_asks_and_never_reads_is_not_read_either() {
     }
     assert!(pair.context.buffered < 1 << 20, "{}", pair.context.buffered);
     assert!(rounds < 50_000);
+}
+
+#[test]
+fn streams_that_are_given_up_before_they_were_written_leave_no_place_in_the_line() {
+    let mut pair = Pair::open();
+    pair.ask(1);
+    let request = pair.next_request();
+    // The connection's window, and nobody reads.
+    pair.answer(request, OK, Some(large(100_000)));
+    for stream in (3..100).step_by(2) {
+        pair.ask(stream);
+        let request = pair.next_request();
+        pair.answer(request, OK, Some(large(10)));
+        pair.send(&reset(stream));
+    }
+    let hub = &pair.conn.session.as_ref().unwrap().hub;
+    assert_eq!((hub.streams.len(), &hub.starved[..]), (1, &[][..]));
+    // The socket takes nothing either.
+    pair.send(&window(0, 1 << 20));
+    pair.send(&window(1, 1 << 20));
+    let mut stream = 101;
+    while pair.conn.unsent() == 0 {
+        pair.ask(stream);
+        let request = pair.next_request();
+        pair.answer(request, OK, Some(large(60_000)));
+        stream += 2;
+    }
+    for stream in (stream..stream + 100).step_by(2) {
+        pair.ask(stream);
+        let request = pair.next_request();
+        pair.answer(request, OK, None);
+        pair.send(&reset(stream));
+    }
+    let hub = &pair.conn.session.as_ref().unwrap().hub;
+    assert!(hub.queue.len() <= hub.streams.len());
 }
 
 #[test]
@@ -724,6 +787,27 @@ fn draining_connection_finishes_what_was_asked_for() {
         2
     );
     assert_eq!(pair.conn.phase(), Phase::Linger);
+}
+
+#[test]
+fn client_that_breaks_the_protocol_while_it_leaves_is_promised_no_more_than_before() {
+    let mut pair = Pair::open();
+    pair.ask(1);
+    pair.context.draining = true;
+    pair.verdict = pair.conn.leave_http2(&mut pair.context);
+    pair.send(&[&[0, 0, 8, 6, 1, 0, 0, 0, 0][..], b"leaving\0"].concat());
+    pair.ask(3);
+    pair.send(&window(99, 1));
+    let told: Vec<Vec<u8>> = pair
+        .frames()
+        .into_iter()
+        .filter(|frame| frame.kind == 7)
+        .map(|frame| frame.payload[..8].to_vec())
+        .collect();
+    assert_eq!(
+        told[1..],
+        [[0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 1]]
+    );
 }
 
 #[test]

@@ -219,7 +219,7 @@ impl Hub {
         batch: &mut Vec<u8>,
         context: &mut Context,
     ) {
-        self.drop_stream(number, None, context);
+        self.remove_stream(number, None, context);
         if let Some(code) = code {
             write_reset(batch, number, code);
             if let Some(past) = self.past.back_mut() {
