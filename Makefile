@@ -5,7 +5,7 @@
 #   make test     all tests, from nothing; `make unit`, `e2e`, ... run one suite (PYTEST_ARGS=, CARGO_ARGS=)
 #   make lint     every check that is not a test; `make fix` repairs what can be repaired
 #   make bench    compare with other servers on this machine            (BENCH_ARGS=)
-#   make fuzz     feed the parsers garbage for FUZZ_SECONDS each
+#   make fuzz     feed the parsers, and HTTP/2, garbage for FUZZ_SECONDS each
 #   make docs     renew the generated reference documentation
 #   make lock     renew the lock files
 #   make clean    remove what was built
