@@ -48,6 +48,11 @@ def test_file_is_named_in_three_ways(tmp_path: Path) -> None:
     assert read(tmp_path, "app", environ=environ).workers.count == 3
 
 
+def test_device_is_a_file_without_settings(tmp_path: Path) -> None:
+    write(tmp_path, "workers = 7")
+    assert read(tmp_path, "app", "-c", "/dev/null").workers.count == 1
+
+
 @pytest.mark.parametrize("name", ["gunicorn.conf.py", "python:shop_gunicorn"])
 def test_changed_file_is_read_again(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "workers = 3", name.replace("python:shop_gunicorn", "shop_gunicorn.py"))
@@ -99,6 +104,7 @@ def test_paths_are_relative_to_the_directory_that_is_changed_to(tmp_path: Path) 
         (["app", "--header-map", "keep"], "", "it must be one of drop, refuse, dangerous"),
         (["app", "--chdir", "nowhere"], "", "--chdir: chdir is nowhere; there is no such directory"),
         (["app", "-c", "nowhere.py"], "", "nowhere.py: there is no such configuration file in "),
+        (["app", "-c", "/"], "", "/: there is no such configuration file in "),
         (["app", "-c", "python:nowhere_at_all"], "", "python:nowhere_at_all failed: ModuleNotFoundError"),
         (["app"], "import os\n1/0", "gunicorn.conf.py failed: ZeroDivisionError: division by zero\n  Traceback"),
         (["app"], "raise SystemExit(1)", "gunicorn.conf.py failed: SystemExit: 1"),

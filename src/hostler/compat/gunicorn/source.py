@@ -211,7 +211,8 @@ class Sources:
         if location.startswith("python:"):
             return _run_module(location), None
         path = self._directory / location.removeprefix("file:")
-        if not path.is_file():
+        # A device is as good as a file: people name /dev/null to have none.
+        if not path.exists() or path.is_dir():
             raise ConfigurationError(f"{location}: there is no such configuration file in {directory}")
         return _run_file(location, path), path
 
