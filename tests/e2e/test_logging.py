@@ -150,7 +150,9 @@ def test_server_log_for_machines(start: Start) -> None:
     server = start("logging_wsgi", "--log-format", "json", "--log-level", "debug")
     server.get("/")
     server.stop()
-    lines = [json.loads(line) for line in server.stderr.text.splitlines() if line.startswith("{")]
+    # From the first line to the last: a machine reads them all.
+    lines = [json.loads(line) for line in server.stderr.wait_end().splitlines()]
+    assert any(line["message"].startswith("serving ") and server.url in line["message"] for line in lines)
     assert {line["level"] for line in lines} >= {"debug", "info"}
     assert any(line["message"].startswith("stopping") and line["pid"] == server.pid for line in lines)
 

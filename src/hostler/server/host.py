@@ -347,8 +347,11 @@ class ServerHost:
         reason = self._reason
         self._is_announced = True
         self._take_over()
-        write_standard_error(self._start_block(release))
-        if release.config.log.file != STANDARD_ERROR:
+        log = release.config.log
+        is_for_machines = log.file == STANDARD_ERROR and log.format == "json"
+        if not is_for_machines:
+            write_standard_error(self._start_block(release))
+        if log.file != STANDARD_ERROR or is_for_machines:
             self._log.info("serving %s at %s", release.assignment.title, ", ".join(self._pool.addresses()))
         self._hooks.serving(self._pool.addresses())
         self._tell_hooks("serving", reason=reason, addresses=self._pool.addresses())
