@@ -281,6 +281,21 @@ class TestStacks:
         assert "worker 2 (pid " in done.stdout
         assert "supervisor/shell.py" not in done.stdout
 
+    def test_threads_that_all_sleep_answer_every_time(self, hostler_server: StartServer) -> None:
+        server = hostler_server(APP)
+        streams = [server.connect() for _ in range(3)]
+        for number, stream in enumerate(streams, 1):
+            stream.sendall(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda number=number: len(in_flight(server)) == number, "it is there")  # type: ignore[misc]
+        for _ in range(8):
+            (child,) = ask_json(server, "stacks")["children"]
+            assert child["is_responsive"]
+            assert sum(" in app" in (thread["stack"] or "") for thread in child["threads"]) == 3
+            assert all(thread["id"] for thread in child["threads"]), "each is known to the kernel"
+        for stream in streams:
+            stream.close()
+        operate(server, "stop", "--now")
+
     @pytest.mark.parametrize("target", [APP, ASGI])
     def test_worker_stuck_outside_of_python_is_found(self, hostler_server: StartServer, target: str) -> None:
         server = hostler_server(target)

@@ -28,6 +28,9 @@ class FakeProcesses:
             if number in (signal.SIGKILL, signal.SIGTERM):
                 self._end(pid, Exit(None, number))
 
+    def signal_main_thread(self, pid: int, number: int) -> None:
+        self.send_signal(pid, number)
+
     def memory(self, pid: int) -> int:
         return 1 if pid in self._alive else 0
 

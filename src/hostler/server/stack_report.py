@@ -35,13 +35,13 @@ def describe_report(pid: int, first: str, second: bytes) -> dict[str, Any]:
         if isinstance(known, list) and len(known) == 2 and isinstance(known[0], int):
             names[known[0]] = (str(known[1]), stacks.pop(identity))
         elif identity == current and not said:
-            # The kernel interrupts the main thread if it can, whose number is that of the process.
+            # It is the main thread that is asked, whose number is that of the process.
             names[pid] = ("MainThread", stacks.pop(identity))
         else:
             stacks[identity] = stack
     threads = [_describe_thread(facts, names) for facts in read_threads(pid)]
     threads += [
-        {"id": 0, "name": f"thread 0x{identity:x}", "state": "", "waits_in": "", "stack": stack}
+        {"id": 0, "name": f"0x{identity:x}", "state": "", "waits_in": "", "stack": stack}
         for identity, stack in stacks.items()
     ]
     tasks = said.get("tasks")

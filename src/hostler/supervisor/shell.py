@@ -418,7 +418,7 @@ class Supervisor:
             return False
         clear_report(record.report_fd)
         for each in REPORT_SIGNALS:
-            self._processes.send_signal(record.pid, each)
+            self._processes.signal_main_thread(record.pid, each)
         return True
 
     def read_report(self, number: int) -> tuple[str, bytes]:

@@ -50,6 +50,9 @@ class ProcessTable(Protocol):
     def send_signal(self, pid: int, number: int) -> None:
         """Send a signal; does nothing if the process is gone."""
 
+    def signal_main_thread(self, pid: int, number: int) -> None:
+        """Send a signal to the main thread of a process, where that can be; does nothing if the process is gone."""
+
     def memory(self, pid: int) -> int:
         """Return the resident bytes of a process; 0 where that is not known."""
 
@@ -75,6 +78,16 @@ class SystemProcesses:
             os.kill(pid, number)
         except ProcessLookupError:
             return
+
+    def signal_main_thread(self, pid: int, number: int) -> None:
+        """Signal one thread, by glibc; to another C library it is a signal for any. See `ProcessTable`."""
+        import ctypes  # only whoever asks for stacks pays for it
+
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "tgkill"):
+            libc.tgkill(pid, pid, number)
+        else:
+            self.send_signal(pid, number)
 
     def memory(self, pid: int) -> int:
         """Ask the kernel, on Linux; see `ProcessTable.memory`."""

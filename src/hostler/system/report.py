@@ -6,6 +6,8 @@ at once, in C, whatever the interpreter is doing: it writes the stacks of all th
 second needs the interpreter, so it comes when the main thread runs Python again, and if it does not, there is still the
 first. Both are real-time signals, of which the lower number is delivered first; both let system calls go on that they
 interrupt. (One signal whose handler in C calls that in Python would not: faulthandler's chaining gives up SA_RESTART.)
+They are sent to the main thread: of two for a process the kernel gives the second to another thread, and what that
+thread does with it does not make the main thread look.
 """
 
 from __future__ import annotations

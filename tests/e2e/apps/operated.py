@@ -31,6 +31,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
         wait_for_gate(query)
     if path == "/stuck":
         be_stuck()
+    if path == "/sleep":
+        time.sleep(20)
     if path == "/crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if path == "/fail":

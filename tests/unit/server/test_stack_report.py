@@ -48,7 +48,7 @@ def test_threads_get_their_names_from_the_interpreter() -> None:
     assert own["name"] == "the main one"
     assert "checkout" in own["stack"]
     (unknown,) = [each for each in described["threads"] if each["id"] == 0]
-    assert unknown["name"] == "thread 0x7f0000000001"
+    assert unknown["name"] == "0x7f0000000001"
     assert described["tasks"] == [{"name": "Task-1"}]
 
 

@@ -56,11 +56,18 @@ def test_child_is_ended_by_a_signal(table: ProcessTable, number: int) -> None:
     assert reaped(table, pid) == [Exit(None, number)]
 
 
+def test_main_thread_of_a_child_takes_a_signal(table: ProcessTable) -> None:
+    pid = table.start(wait_for_signal)
+    table.signal_main_thread(pid, signal.SIGTERM)
+    assert reaped(table, pid) == [Exit(None, signal.SIGTERM)]
+
+
 def test_signal_to_a_child_that_is_gone_does_nothing(table: ProcessTable) -> None:
     pid = table.start(lambda: 0)
     finish(table, pid)
     reaped(table, pid)
     table.send_signal(pid, signal.SIGTERM)
+    table.signal_main_thread(pid, signal.SIGTERM)
 
 
 def test_living_child_is_not_reaped(table: ProcessTable) -> None:
