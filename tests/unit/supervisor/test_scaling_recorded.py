@@ -1,8 +1,8 @@
 """How many workers are wanted, on load traces of real sites: it neither flaps nor lags, in numbers.
 
-The traces and where they are from: `traces/`. ClarkNet's has seconds. The others have minutes; within a minute, requests
-come as in a Poisson process of constant rate, so that the rate jumps between minutes. Each runs at two sizes: the smaller
-the site, the more does chance weigh.
+The traces and where they are from: `traces/`. ClarkNet's has seconds. The others have minutes; within a minute,
+requests come as in a Poisson process of constant rate, so that the rate jumps between minutes. Each runs at two sizes:
+the smaller the site, the more does chance weigh.
 """
 
 from __future__ import annotations
