@@ -757,6 +757,51 @@ mod tests {
         assert!(!pipe.is_waiting());
     }
 
+    /// Answers to authorities with one for the token "abc".
+    fn challenges() -> crate::tls::Challenges {
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        let file = rustix::fs::memfd_create("challenges", flags).unwrap();
+        let record = [&b"H"[..], &5_u32.to_le_bytes(), b"abc.x"].concat();
+        let length = record.len() as u64;
+        let whole = [&2_u64.to_le_bytes()[..], &length.to_le_bytes(), &record].concat();
+        rustix::io::write(&file, &whole).unwrap();
+        crate::tls::Challenges::open(file).unwrap()
+    }
+
+    #[test]
+    fn authority_is_answered_in_place_of_the_application_and_nobody_else_is() {
+        const PATH: &str = "/.well-known/acme-challenge/abc";
+        let ask = |line: &str, more: &str| {
+            let mut context = context();
+            context.settings.https_port = Some(443);
+            context.challenges = Some(challenges());
+            let (mut conn, mut theirs) = conn(&context);
+            write!(theirs, "{line} HTTP/1.1\r\nHost: a\r\n{more}").unwrap();
+            conn.note_readiness(true, false);
+            assert_eq!(conn.pump(&mut context), Verdict::Keep);
+            assert!(context.ready.is_empty());
+            let mut answer = vec![0; 4_096];
+            let count = std::io::Read::read(&mut theirs, &mut answer).unwrap();
+            String::from_utf8(answer[..count].to_vec()).unwrap()
+        };
+        let answer = ask(&format!("GET {PATH}?a=b"), "\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nabc.x"), "{answer}");
+        let head = ask(&format!("HEAD {PATH}"), "\r\n");
+        assert!(head.contains("\r\nContent-Length: 5\r\n"), "{head}");
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+        for (line, more) in [
+            (format!("GET {PATH}d"), "\r\n"),
+            (format!("GET {PATH}/"), "\r\n"),
+            (format!("POST {PATH}"), "\r\n"),
+            (format!("GET {PATH}"), "Content-Length: 2\r\n\r\nxy"),
+            (format!("GET {PATH}"), "Transfer-Encoding: chunked\r\n\r\n"),
+        ] {
+            let other = ask(&line, more);
+            assert!(other.starts_with("HTTP/1.1 308 "), "{line}: {other}");
+        }
+    }
+
     #[test]
     fn client_that_sends_without_end_leaves_others_their_turn() {
         let mut context = context();
