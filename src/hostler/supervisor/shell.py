@@ -519,7 +519,7 @@ class Supervisor:
         for message in record.reader.receive():
             self._take(record, message)
         if record.reader.is_closed and record.pid == 0:
-            self._forget(record, "ended before it was started")
+            self._forget(record, "ended")
 
     def _take(self, record: _Record, message: Message) -> None:
         """Take in one message of a child; what we do not understand is dropped."""

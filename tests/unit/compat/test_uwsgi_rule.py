@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
+import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import cast
@@ -217,9 +221,43 @@ def test_warnings_name_the_option_and_its_place(tmp_path: Path) -> None:
 
 
 def test_hooks_that_are_not_done_are_told(tmp_path: Path) -> None:
-    assert list(warn(tmp_path, "--hook-as-root", "mkdir:/x", "--hook-as-root", "exec:true")) == [
-        "hook-as-root: mkdir:/x is not done: only exec: is; write it as a command (--hook-as-root)"
+    words = ("--hook-as-root", "mount:none /x tmpfs", "--hook-as-root", "exec:true", "--hook-as-root", "chmod:/x")
+    assert list(warn(tmp_path, *words)) == [
+        "hook-as-root: mount:none /x tmpfs is not done; write it as a command, after exec: (--hook-as-root)",
+        "hook-as-root: chmod:/x is not done; write it as a command, after exec: (--hook-as-root)",
     ]
+
+
+def test_actions_on_files_are_done_by_the_shell(tmp_path: Path) -> None:
+    actions = [
+        "mkdir:a$HOME",
+        "mkdir:b/c 700",
+        "write:b/file one's 100% \\n",
+        "append:b/file , two",
+        "writen:b/line a",
+        "appendn:b/line b",
+        "create:b/empty",
+        "create:b/gone",
+        "unlink:b/gone",
+        "chmod:b/empty 640",
+        f"chown:b/empty {os.getuid()} {os.getgid()}",
+        "sticky:b",
+        "print:it's loaded",
+    ]
+    words = [word for action in actions for word in ("--hook-pre-app", action)]
+    printed = ""
+    for done in read(tmp_path, *words).hooks.prepare:
+        command = shlex.split(done.removeprefix("exec:"))
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        printed += result.stderr
+    assert (tmp_path / "a$HOME").is_dir()
+    assert (tmp_path / "b/c").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "b/file").read_text() == "one's 100% \\n, two"
+    assert (tmp_path / "b/line").read_text() == "a\nb\n"
+    assert sorted(each.name for each in (tmp_path / "b").iterdir()) == ["c", "empty", "file", "line"]
+    assert (tmp_path / "b/empty").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "b").stat().st_mode & stat.S_ISVTX
+    assert printed == "it's loaded\n"
 
 
 def test_switch_that_is_off_is_as_if_it_was_not_given(tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def test_file_without_the_section_is_told(here: Path) -> None:
     write(here, "[other]\nthreads = 9\n")
     door = open_door(here, "--ini", "app.ini")
     door.gather()
-    assert door.reading.remarks == ("app.ini has no section uwsgi, or nothing in it",)
+    remark = "app.ini has no section uwsgi, or nothing in it"
+    assert door.reading.remarks == (remark,)
+    with pytest.raises(ConfigurationError, match=f"^{remark}\nno application was named"):
+        door.read()
 
 
 @pytest.mark.parametrize(

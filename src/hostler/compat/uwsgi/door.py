@@ -75,9 +75,9 @@ class Door:
             facts = self.gather()
             outcomes = translate(facts)
             if not any(give.path == "app.target" for each in outcomes for give in each.gives):
-                raise ConfigurationError(NO_APPLICATION)
+                raise ConfigurationError(self._explain(NO_APPLICATION))
             if not self._has_socket(outcomes):
-                raise ConfigurationError(NO_SOCKET)
+                raise ConfigurationError(self._explain(NO_SOCKET))
             config = build(facts, outcomes, self._surroundings)
         except ConfigurationError:
             # What serves is what was read before.
@@ -89,6 +89,10 @@ class Door:
         self._unread = self.config = config
         self._is_reload = True
         return config
+
+    def _explain(self, problem: str) -> str:
+        """Say what is missing, after what was noticed while reading: it may be why."""
+        return "\n".join((*self.reading.remarks, problem))
 
     def _has_socket(self, outcomes: Sequence[Outcome]) -> bool:
         is_named = any(give.path == "server.bind" for each in outcomes for give in each.gives)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hostler.compat.effect import Effect, Give, Note
 from hostler.compat.uwsgi.option import Facts, Given
@@ -47,17 +48,61 @@ def map_command(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
 
 
 def map_hook(given: tuple[Given, ...], _facts: Facts) -> Iterator[Effect]:
-    """`hook-as-root` and its like: an action with its argument; of the actions, those that run a command are done."""
+    """`hook-as-root` and its like: an action with its argument; done are those that a command of the shell can do."""
     for each in given:
         if " ".join(each.text.split()) == DRAIN_HOOK:
             # See `control`.
             continue
         action, _, argument = each.text.removeprefix("!").partition(":")
         phase = PHASES[each.name.removeprefix("hook-")]
-        if action.strip() in _COMMANDS:
-            yield Give(phase.path, [write_action(argument, phase)])
+        command = build_command(action.strip(), argument.strip())
+        if command:
+            yield Give(phase.path, [write_action(command, phase)])
         else:
-            yield Note(f"{each.text} is not done: only exec: is; write it as a command")
+            yield Note(f"{each.text} is not done; write it as a command, after exec:")
+
+
+def build_command(action: str, argument: str) -> str:
+    """Build the command line that does what an action of uWSGI's does; empty where there is none."""
+    if action in _COMMANDS:
+        return argument
+    build = _ACTIONS.get(action)
+    first, _, rest = argument.partition(" ")
+    return build(first, rest.strip()) if build is not None and first else ""
+
+
+def _write(file: str, text: str, *, form: str = "%s", operator: str = ">") -> str:
+    return f"printf {shlex.quote(form)} {shlex.quote(text)} {operator} {shlex.quote(file)}"
+
+
+def _make_directory(path: str, mode: str) -> str:
+    return f"mkdir -p {f'-m {shlex.quote(mode)} ' if mode else ''}-- {shlex.quote(path)}"
+
+
+def _print(first: str, rest: str) -> str:
+    return f"printf {shlex.quote(_LINE)} {shlex.quote(f'{first} {rest}'.strip())} >&2"
+
+
+def _change(program: str, path: str, value: str) -> str:
+    return f"{program} {shlex.quote(value)} -- {shlex.quote(path)}" if value else ""
+
+
+_LINE = r"%s\n"
+# Each is given the first word of the argument, and the rest.
+_ACTIONS: Mapping[str, Callable[[str, str], str]] = {
+    "append": partial(_write, operator=">>"),
+    "appendn": partial(_write, form=_LINE, operator=">>"),
+    "chmod": partial(_change, "chmod"),
+    "chown": lambda path, owner: _change("chown", path, ":".join(owner.split())),
+    "create": lambda path, _: f": > {shlex.quote(path)}",
+    "log": _print,
+    "mkdir": _make_directory,
+    "print": _print,
+    "sticky": lambda path, _: f"chmod +t -- {shlex.quote(path)}",
+    "unlink": lambda path, _: f"rm -- {shlex.quote(path)}",
+    "write": _write,
+    "writen": partial(_write, form=_LINE),
+}
 
 
 def write_action(command: str, phase: Phase) -> str:

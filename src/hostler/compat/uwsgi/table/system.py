@@ -10,7 +10,7 @@ _M, _S, _R, _L = Fate.MAPPED, Fate.SILENT, Fate.REFUSED, Fate.LATER
 _ISOLATION = (
     "the server would run with more than it asks for: set this in the systemd unit or the container, and take it out"
 )
-_ACTIONS = "of the actions, `exec:` is done"
+_ACTIONS = "done are the actions that run a command, work on files, or print"
 _MOUNTS = "nothing is mounted; do it in the systemd unit or the container, and take this out"
 _EMPEROR = "many servers on one machine come later; start each vassal with `hostler uwsgi` in a systemd unit"
 _CALL = "no functions of a binary are called"
