@@ -55,6 +55,10 @@ const ACCEPT_PAUSE: Millis = 500;
 const SHORTEST_REST: Millis = 5;
 const LONGEST_REST: Millis = 50;
 
+/// How long others have to come for what waits, before a worker that has stepped back takes twice as much of it as before.
+/// Arbitrary: a process that has been woken runs within a fraction of it, if there is a processor free.
+const HANDOVER: Millis = 1;
+
 /// How often a worker that turns compares itself with the others. Arbitrary; a comparison costs some loads for each worker.
 const COMPARE_EVERY: Millis = 5;
 
@@ -125,6 +129,8 @@ pub struct Worker {
     rests_until: Millis,
     /// How long the present rest is.
     pause: Millis,
+    /// How many connections of each listener are taken at the next look, should others not have come for them.
+    bite: usize,
     /// When to compare with the others again.
     compare_at: Millis,
     /// No request is taken: connections wait in the kernel, and complete requests in our queue.
@@ -185,6 +191,7 @@ impl Worker {
             accept_again: NEVER,
             rests_until: NEVER,
             pause: 0,
+            bite: 1,
             compare_at: 0,
             is_paused: false,
             gate_due: NEVER,
@@ -257,14 +264,15 @@ impl Worker {
             Pause::ForSockets => !self.stopped,
             Pause::ForRequests => !self.has_work() && !self.is_finished(),
         };
+        self.write_streams();
         // Before a wait: who has just begun to lead, as a call is late, must not wait for connections that others could take.
+        // Nor must who has just become free wait until a rest is over.
         if self.settings.crowd.is_some() {
             self.context.refresh();
-            if self.context.now.millis >= self.compare_at {
+            if self.rests_until != NEVER || self.context.now.millis >= self.compare_at {
                 self.compare();
             }
         }
-        self.write_streams();
         self.arm()?;
         let is_done = self.unfinished.is_empty()
             && self.context.resumed.is_empty()
@@ -1004,26 +1012,50 @@ impl Worker {
 
     /// Leaves accepting to others for a short time: the kernel wakes those that wait.
     ///
-    /// What waits at this moment is taken first. The kernel may have told us alone of it (EPOLLEXCLUSIVE), and tells nobody
-    /// else when we look away.
+    /// What waits at this moment is not left alone: the kernel may have told us alone of it (EPOLLEXCLUSIVE), and tells nobody
+    /// else when we look away. One connection is taken at once; as long as more wait, others have a moment to come for them,
+    /// and after each moment twice as many are taken. A burst is so shared with all that have been woken, and `n` connections
+    /// that nobody else comes for are taken within log2(n) moments.
     fn step_back(&mut self) {
         self.pause = SHORTEST_REST;
-        self.rest_on();
+        self.bite = 1;
         self.unlisten();
+        self.leave_to_others();
+    }
+
+    /// Takes a bite of what waits, and rests: for a moment if there may be more, or else for a while.
+    fn leave_to_others(&mut self) {
+        if self.take_waiting(self.bite) {
+            self.bite = self.bite.saturating_mul(2);
+            self.rest_for(HANDOVER);
+        } else {
+            self.bite = 1;
+            self.rest_for(self.pause);
+            self.pause = (self.pause * 2).min(LONGEST_REST);
+        }
+    }
+
+    /// Takes up to so many connections from each listener; returns whether more may wait.
+    fn take_waiting(&mut self, most: usize) -> bool {
+        let mut may_wait = false;
         for index in 0..self.listeners.len() {
-            while self.conns.len() < self.settings.max_connections {
+            let mut taken = 0;
+            while taken < most && self.conns.len() < self.settings.max_connections {
                 let Some(Accepted::Connection(stream, peer)) =
                     self.listeners.get(index).map(Listener::accept)
                 else {
                     break;
                 };
                 self.welcome(stream, peer, index);
+                taken += 1;
             }
+            may_wait |= taken == most;
         }
+        may_wait
     }
 
-    fn rest_on(&mut self) {
-        self.rests_until = self.context.now.millis + self.pause;
+    fn rest_for(&mut self, time: Millis) {
+        self.rests_until = self.context.now.millis + time;
         self.wanted = self.wanted.min(self.rests_until);
     }
 
@@ -1042,26 +1074,14 @@ impl Worker {
         self.relisten();
     }
 
-    /// A rest is over. Where it goes on, one connection is taken all the same from each listener that has any: so none waits
+    /// A rest is over. Where it goes on, something is taken all the same from each listener that has anything: so none waits
     /// for ever, should those that it was left to have become busy in the same moment.
     fn look_up(&mut self) {
-        if !self.is_clearly_busier() {
+        if self.is_clearly_busier() {
+            self.leave_to_others();
+        } else {
             self.end_rest();
-            return;
         }
-        let mut has_room = self.conns.len() < self.settings.max_connections;
-        for index in 0..self.listeners.len() {
-            let accepted = match self.listeners.get(index) {
-                Some(listener) if has_room => listener.accept(),
-                _ => break,
-            };
-            if let Accepted::Connection(stream, peer) = accepted {
-                self.welcome(stream, peer, index);
-                has_room = self.conns.len() < self.settings.max_connections;
-            }
-        }
-        self.pause = (self.pause * 2).min(LONGEST_REST);
-        self.rest_on();
     }
 
     /// Begins or ends a pause, in which neither connections nor requests are taken; what the application has goes on.
