@@ -1,11 +1,10 @@
 """Entry of `python -m bench`."""
 
-import signal
 import sys
 
 from bench.cli import main
+from bench.command import end_politely
 
 if __name__ == "__main__":
-    # A polite end stops the servers as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     sys.exit(main())

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.command import add_processors, run_program
 from bench.errors import BenchError
 from bench.machine import check_processors, check_tools, load_machine, load_versions, raise_file_limit
 from bench.measure import Trial, measure
@@ -53,8 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--servers", action="append", default=[], metavar="NAME[,...]", help="only these servers")
     parser.add_argument("--rounds", type=_positive, help=f"rounds (default {FULL['rounds']})")
     parser.add_argument("--seconds", type=_positive, help=f"seconds of each measurement (default {FULL['seconds']})")
-    parser.add_argument("--server-cpu", type=int, default=0, help="the processor of the server (default 0)")
-    parser.add_argument("--load-cpu", type=int, default=1, help="the processor of the load (default 1)")
+    add_processors(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the pages and figures")
     parser.add_argument("--readme", action="store_true", help="also put a summary into README.md between its markers")
     return parser
@@ -63,14 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     options = build_parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted; all servers are stopped", file=sys.stderr)
-        return 130
+    return run_program(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

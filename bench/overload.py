@@ -10,7 +10,6 @@ import argparse
 import datetime as dt
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from bench.apps.work import SECONDS
 from bench.arrivals import Arrivals, run_arrivals
 from bench.cli import PEERS, ROOT
+from bench.command import add_processors, end_politely, run_program
 from bench.errors import BenchError
 from bench.load import Load
 from bench.machine import SEARCH_PATH, check_processors, load_machine, load_versions, raise_file_limit
@@ -165,19 +165,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.overload", description="Measure the curve of overload.")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each load lasts (default 3)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only servers whose title has this; just prints")
-    parser.add_argument("--server-cpu", type=int, default=0, help="the processor of the server (default 0)")
-    parser.add_argument("--load-cpu", type=int, default=1, help="the processor of the load (default 1)")
+    add_processors(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     options = build_parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+    return run_program(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -200,6 +195,5 @@ def _run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    # A polite end stops the servers as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     sys.exit(main())

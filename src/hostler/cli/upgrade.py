@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from hostler.cli.instance import connect, parse_arguments
-from hostler.cli.reload import explain
+from hostler.cli.renewal import renew
 from hostler.cli.wait import read_timeout
-from hostler.control.client import ControlClient, RefusedError
+from hostler.control.client import ControlClient
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -16,12 +16,7 @@ def execute(arguments: Sequence[str]) -> int:
     namespace = parse_arguments("upgrade", arguments)
     timeout = read_timeout(namespace.timeout)
     with connect(namespace) as client:
-        try:
-            answer = client.post("/v1/upgrade", timeout=timeout)
-        except RefusedError as error:
-            if namespace.json:
-                print(json.dumps(dict(error.value), indent=2))
-            raise explain(error, "upgrade") from None
+        answer = renew(client, "upgrade", namespace, timeout)
         # By now the new one has the socket.
         with ControlClient(client.path) as successor:
             status = successor.get("/v1/status")
