@@ -2,19 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-
 use super::block::{BLOCK_SIZE, Block, State};
-use super::mapping::Place;
+use super::mapping::{HEADER_SIZE, Place, View};
 
 /// Blocks that are looked at, at most; `hostler/telemetry/scoreboard.py` believes as many. Only addresses are taken.
 const MOST_BLOCKS: usize = 2_048;
 
-/// Where the blocks begin, and where the header has how many there are, the totals included.
-const HEADER_SIZE: usize = 4_096;
+/// Where the header has how many blocks there are, the totals included.
 const BLOCKS_AT: usize = 3 * size_of::<u64>();
 
 /// A request in the application counts for so many connections that are open. Arbitrary: between the one that a quick
@@ -30,12 +26,9 @@ const ALIVE: u64 = 2_500_000_000;
 /// All workers' blocks, to read.
 #[derive(Debug)]
 pub struct Crowd {
-    start: NonNull<std::ffi::c_void>,
+    view: View,
     own: usize,
 }
-
-// SAFETY: blocks are atomic words, which any thread may read.
-unsafe impl Send for Crowd {}
 
 /// How much a worker with so many open connections and requests has to do.
 #[must_use]
@@ -57,19 +50,9 @@ impl Crowd {
     pub fn open(place: Place) -> io::Result<Self> {
         let offset = usize::try_from(place.offset).map_err(io::Error::other)?;
         let file = File::from(place.fd);
-        // SAFETY: a new map. What lies behind the end of the file is not touched: see `block`.
-        let start = unsafe {
-            mmap(
-                null_mut(),
-                HEADER_SIZE + MOST_BLOCKS * BLOCK_SIZE,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                &file,
-                0,
-            )?
-        };
+        // What lies behind the end of the file is not touched: see `block`.
         Ok(Self {
-            start: NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?,
+            view: View::open(&file, HEADER_SIZE + MOST_BLOCKS * BLOCK_SIZE)?,
             own: offset.saturating_sub(HEADER_SIZE) / BLOCK_SIZE,
         })
     }
@@ -78,7 +61,7 @@ impl Crowd {
     #[must_use]
     pub fn least(&self, now: u64) -> Option<u64> {
         // SAFETY: the header is there and aligned, as the supervisor made it so.
-        let blocks = unsafe { self.start.byte_add(BLOCKS_AT).cast::<AtomicU64>().as_ref() };
+        let blocks = unsafe { self.view.at::<AtomicU64>(BLOCKS_AT) };
         let count = usize::try_from(blocks.load(Ordering::Acquire)).unwrap_or(0);
         (1..count.min(MOST_BLOCKS))
             .filter(|index| *index != self.own)
@@ -89,12 +72,7 @@ impl Crowd {
     /// One block. The supervisor lets the file grow before it counts a block, and never shrinks it.
     fn block(&self, index: usize) -> &Block {
         // SAFETY: the block lies within the file, at a multiple of a page, and all bits are values of its words.
-        unsafe {
-            self.start
-                .byte_add(HEADER_SIZE + index * BLOCK_SIZE)
-                .cast::<Block>()
-                .as_ref()
-        }
+        unsafe { self.view.at(HEADER_SIZE + index * BLOCK_SIZE) }
     }
 }
 
@@ -111,32 +89,16 @@ fn reachable_load(block: &Block, now: u64) -> Option<u64> {
     (waits || age < FRESH).then(|| load(read(&gauges.connections_open), in_flight))
 }
 
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // SAFETY: our own map, which nothing refers to any more. A failure leaves it mapped, which harms nobody.
-        let _ = unsafe { munmap(self.start.as_ptr(), HEADER_SIZE + MOST_BLOCKS * BLOCK_SIZE) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Board;
+    use super::super::mapping::scoreboard_file;
     use super::*;
     use std::os::unix::fs::FileExt;
 
     /// A scoreboard for three workers, and boards of them.
     fn scoreboard() -> (File, Vec<Board>) {
-        let path =
-            std::env::temp_dir().join(format!("hostler-crowd-{}-{:p}", std::process::id(), &0));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .unwrap();
-        std::fs::remove_file(path).unwrap();
-        file.set_len((HEADER_SIZE + 4 * BLOCK_SIZE) as u64).unwrap();
+        let file = scoreboard_file((HEADER_SIZE + 4 * BLOCK_SIZE) as u64);
         file.write_all_at(&4_u64.to_ne_bytes(), BLOCKS_AT as u64)
             .unwrap();
         let boards = (1..4)

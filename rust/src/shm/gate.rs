@@ -2,26 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use super::mapping::{HEADER_SIZE, Place, View};
 
-use super::mapping::Place;
-
-/// The header of the scoreboard, as in `hostler/telemetry/layout.py`.
-const HEADER_SIZE: usize = 4_096;
-/// Bytes from its beginning to the word.
+/// Bytes from the beginning of the scoreboard to the word.
 const PAUSED_AT: usize = 64;
 
 /// The word, to read.
 #[derive(Debug)]
 pub struct Gate {
-    start: NonNull<std::ffi::c_void>,
+    view: View,
 }
-
-// SAFETY: an atomic word, which any thread may read.
-unsafe impl Send for Gate {}
 
 impl Gate {
     /// Finds the word on the scoreboard that a worker's block is on.
@@ -36,60 +28,25 @@ impl Gate {
                 "the scoreboard ends before its header does",
             ));
         }
-        // SAFETY: a new map, of a file that is long enough and, as the supervisor sealed it, stays so.
-        let start = unsafe {
-            mmap(
-                null_mut(),
-                HEADER_SIZE,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                &file,
-                0,
-            )?
-        };
-        Ok(Self {
-            start: NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?,
-        })
+        let view = View::open(&file, HEADER_SIZE)?;
+        Ok(Self { view })
     }
 
     /// Whether no request is to be taken.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        // SAFETY: the word lies within the map and is aligned, and all bits are a value of it.
-        let word = unsafe { self.start.byte_add(PAUSED_AT).cast::<AtomicU64>().as_ref() };
+        // SAFETY: the word lies within the map, and within the file, which was long enough and stays so, as the supervisor
+        // sealed it. It is aligned, and all bits are a value of it.
+        let word = unsafe { self.view.at::<AtomicU64>(PAUSED_AT) };
         word.load(Ordering::Relaxed) != 0
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        // SAFETY: our own map, which nothing refers to any more. A failure leaves it mapped, which harms nobody.
-        let _ = unsafe { munmap(self.start.as_ptr(), HEADER_SIZE) };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::mapping::scoreboard_file;
     use super::*;
     use std::os::unix::fs::FileExt;
-
-    fn scoreboard(length: u64) -> File {
-        let path = std::env::temp_dir().join(format!(
-            "hostler-gate-{}-{length}-{:p}",
-            std::process::id(),
-            &0
-        ));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .unwrap();
-        std::fs::remove_file(path).unwrap();
-        file.set_len(length).unwrap();
-        file
-    }
 
     fn place(file: &File) -> Place {
         Place {
@@ -100,7 +57,7 @@ mod tests {
 
     #[test]
     fn gate_follows_the_word() {
-        let file = scoreboard(HEADER_SIZE as u64);
+        let file = scoreboard_file(HEADER_SIZE as u64);
         let gate = Gate::open(place(&file)).unwrap();
         assert!(!gate.is_closed());
         file.write_all_at(&1_u64.to_ne_bytes(), PAUSED_AT as u64)
@@ -113,7 +70,7 @@ mod tests {
 
     #[test]
     fn file_without_a_header_is_refused() {
-        let file = scoreboard(HEADER_SIZE as u64 - 1);
+        let file = scoreboard_file(HEADER_SIZE as u64 - 1);
         assert_eq!(
             Gate::open(place(&file)).unwrap_err().kind(),
             io::ErrorKind::InvalidInput

@@ -12,6 +12,9 @@ use super::block::{BLOCK_SIZE, Block};
 /// Maps begin at multiples of this: a multiple of every page size that kernels are built with.
 const ALIGNMENT: u64 = 65_536;
 
+/// What the scoreboard begins with, before the blocks: its header, as in `hostler/telemetry/layout.py`.
+pub(super) const HEADER_SIZE: usize = 4_096;
+
 /// Where an engine's block is.
 #[derive(Debug)]
 pub struct Place {
@@ -101,4 +104,63 @@ impl Drop for Mapping {
         // SAFETY: our own map, which nothing refers to any more. A failure leaves it mapped, which harms nobody.
         let _ = unsafe { munmap(self.start.as_ptr(), self.length) };
     }
+}
+
+/// The scoreboard from its beginning, to read; it is unmapped with this.
+#[derive(Debug)]
+pub(super) struct View {
+    start: NonNull<std::ffi::c_void>,
+    length: usize,
+}
+
+// SAFETY: the scoreboard is atomic words, which any thread may read.
+unsafe impl Send for View {}
+
+impl View {
+    /// Maps so many bytes; what lies behind the end of the file must not be touched.
+    pub(super) fn open(file: &File, length: usize) -> io::Result<Self> {
+        // SAFETY: a new map.
+        let start = unsafe {
+            mmap(
+                null_mut(),
+                length,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                file,
+                0,
+            )?
+        };
+        let start = NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, length })
+    }
+
+    /// What is so many bytes from the beginning.
+    ///
+    /// # Safety
+    /// There is a whole, aligned `T` within the map and within the file, and all bits are values of it.
+    pub(super) unsafe fn at<T>(&self, offset: usize) -> &T {
+        // SAFETY: as above; the map lives as long as `self`.
+        unsafe { self.start.byte_add(offset).cast::<T>().as_ref() }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: our own map, which nothing refers to any more. A failure leaves it mapped, which harms nobody.
+        let _ = unsafe { munmap(self.start.as_ptr(), self.length) };
+    }
+}
+
+/// A file of so many zeros that has no name, for tests.
+#[cfg(test)]
+pub(super) fn scoreboard_file(length: u64) -> File {
+    let thread = std::thread::current().id();
+    let name = format!("hostler-scoreboard-{}-{thread:?}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(true);
+    let file = options.open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    file.set_len(length).unwrap();
+    file
 }

@@ -54,15 +54,12 @@ pub struct Entry<'request> {
 impl Row {
     /// Begins to show a request.
     pub(super) fn fill(&self, entry: &Entry<'_>, since: u64) {
-        // Odd already if a writer was killed here.
-        let odd = self.sequence.load(Ordering::Relaxed) | 1;
-        set(&self.sequence, odd);
-        fence(Ordering::Release);
-        let lengths = pack_entry(entry, &self.client, &self.id, &self.method, &self.path);
-        set(&self.lengths, lengths);
-        set(&self.thread, entry.thread);
-        set(&self.since, since);
-        self.sequence.store(odd.wrapping_add(1), Ordering::Release);
+        write_row(&self.sequence, || {
+            let lengths = pack_entry(entry, &self.client, &self.id, &self.method, &self.path);
+            set(&self.lengths, lengths);
+            set(&self.thread, entry.thread);
+            set(&self.since, since);
+        });
     }
 
     /// Notes that another thread calls the application; any thread.
@@ -74,6 +71,17 @@ impl Row {
     pub(super) fn clear(&self) {
         set(&self.since, 0);
     }
+}
+
+/// Has a row written so that whoever reads meanwhile can tell.
+#[inline]
+pub(super) fn write_row(sequence: &AtomicU64, write: impl FnOnce()) {
+    // Odd already if a writer was killed here.
+    let odd = sequence.load(Ordering::Relaxed) | 1;
+    set(sequence, odd);
+    fence(Ordering::Release);
+    write();
+    sequence.store(odd.wrapping_add(1), Ordering::Release);
 }
 
 /// Writes the texts and the address of a request. Returns what there is of each: see [`Row`]'s `lengths`.

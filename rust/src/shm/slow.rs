@@ -10,10 +10,10 @@
 //! a request that is not among the slowest costs two comparisons of numbers that are at hand.
 
 use std::mem::{offset_of, size_of};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::AtomicU64;
 
 use super::block::set;
-use super::row::{Entry, ID_WORDS, METHOD_WORDS, PATH_WORDS, pack_entry};
+use super::row::{Entry, ID_WORDS, METHOD_WORDS, PATH_WORDS, pack_entry, write_row};
 
 /// Requests that are kept of a window. Arbitrary: what a person looks at.
 pub const SLOW_ROWS: usize = 16;
@@ -73,27 +73,24 @@ pub struct Slow<'request> {
 
 impl SlowRow {
     fn fill(&self, slow: &Slow<'_>, status: u16, duration: u64, ended: u64) {
-        // Odd already if a writer was killed here.
-        let odd = self.sequence.load(Ordering::Relaxed) | 1;
-        set(&self.sequence, odd);
-        fence(Ordering::Release);
-        let lengths = pack_entry(
-            &slow.entry,
-            &self.client,
-            &self.id,
-            &self.method,
-            &self.path,
-        );
-        set(
-            &self.lengths,
-            lengths | u64::from(slow.version) << 32 | u64::from(status) << 48,
-        );
-        set(&self.duration, duration);
-        set(&self.waited, slow.waited);
-        set(&self.application, slow.application);
-        set(&self.body_sent, slow.body_sent);
-        set(&self.ended, ended);
-        self.sequence.store(odd.wrapping_add(1), Ordering::Release);
+        write_row(&self.sequence, || {
+            let lengths = pack_entry(
+                &slow.entry,
+                &self.client,
+                &self.id,
+                &self.method,
+                &self.path,
+            );
+            set(
+                &self.lengths,
+                lengths | u64::from(slow.version) << 32 | u64::from(status) << 48,
+            );
+            set(&self.duration, duration);
+            set(&self.waited, slow.waited);
+            set(&self.application, slow.application);
+            set(&self.body_sent, slow.body_sent);
+            set(&self.ended, ended);
+        });
     }
 }
 
@@ -195,7 +192,8 @@ pub(super) fn layout() -> Vec<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::atomic::Ordering::{self, Relaxed};
+    use std::sync::atomic::fence;
 
     /// The start of a window whose table is the first.
     const START: u64 = 100 * SLOW_WINDOW;
